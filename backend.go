@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package forebay
+
+import (
+	"context"
+	"time"
+)
+
+// Acks says when a request is answered.
+type Acks uint8
+
+// When a request is answered.
+const (
+	// AcksAll answers when the rows are synced to disk.
+	AcksAll Acks = iota
+	// AcksOne answers when the rows are in the log, before they are synced.
+	AcksOne
+	// AcksNone awaits no answer.
+	AcksNone
+)
+
+// Request is rows for one tablet.
+type Request struct {
+	Table     string
+	Partition string
+	Tablet    int
+	// WriterID and Sequence let the target drop a repeat. A request inside a Commit has neither.
+	WriterID string
+	Sequence int64
+	Acks     Acks
+	// Records is the number of rows in Data.
+	Records int
+	// Data is what the backend's Encoder made.
+	Data []byte
+}
+
+// Code is the target's answer to a request.
+type Code int
+
+// The codes that a target answers with.
+const (
+	CodeOK            Code = 200
+	CodeNotLeader     Code = 302
+	CodeMalformed     Code = 400
+	CodeUnauthorized  Code = 401
+	CodeForbidden     Code = 403
+	CodeNotFound      Code = 404
+	CodeTimeout       Code = 408
+	CodeDuplicate     Code = 409
+	CodeUnknownWriter Code = 410
+	CodeFenced        Code = 412
+	CodeTooLarge      Code = 413
+	CodeRowsRejected  Code = 422
+	CodeSequenceGap   Code = 425
+	CodeOverload      Code = 429
+	CodeServerError   Code = 500
+	CodeDiskFull      Code = 507
+	codeClassUnlisted      = ClassAmbiguous
+)
+
+// Class says what the caller of a request with this answer is to do. CodeOK has no class and must be
+// checked first.
+func (c Code) Class() Class {
+	switch c {
+	case CodeNotLeader:
+		return ClassMoved
+	case CodeMalformed, CodeUnauthorized, CodeForbidden, CodeNotFound:
+		return ClassMisconfigured
+	case CodeDuplicate, CodeOK:
+		return ClassDuplicate
+	case CodeFenced:
+		return ClassFenced
+	case CodeTooLarge:
+		return ClassTooLarge
+	case CodeRowsRejected:
+		return ClassRejected
+	case CodeSequenceGap, CodeDiskFull:
+		return ClassTransient
+	case CodeOverload:
+		return ClassThrottled
+	default:
+		return codeClassUnlisted
+	}
+}
+
+// Answer is a target's answer to a Request or a Commit.
+type Answer struct {
+	Code    Code
+	Message string
+	// Class overrides the code's class where the target knows better, such as corrupt for a poisoned store;
+	// it counts only with CodeServerError.
+	Class Class
+	// Leader is where the tablet lives, with CodeNotLeader.
+	Leader     string
+	RetryAfter time.Duration
+	// Rows are the rows that were refused, with CodeRowsRejected.
+	Rows []RowError
+	// Offset is that of the request's first row in the tablet's log.
+	Offset int64
+	// Progress is what is stored of the splits concerned, with CodeSequenceGap for a Commit.
+	Progress []SplitProgress
+}
+
+// RowError is one refused row of a request, or of a Commit's request.
+type RowError struct {
+	Request int
+	Row     int
+	Code    string
+	Reason  string
+}
+
+// Err is the answer as an error, nil for CodeOK and CodeDuplicate.
+func (a Answer) Err(op string) error {
+	if a.Code == CodeOK || a.Code == CodeDuplicate {
+		return nil
+	}
+	class := a.Code.Class()
+	if a.Code == CodeServerError {
+		class = a.Class
+	}
+	e := Errorf(op, class, "%s", a.Message)
+	e.RetryAfter = a.RetryAfter
+	for _, row := range a.Rows {
+		e.Records = append(e.Records, RecordError{
+			Index: row.Row, Code: row.Code, Err: Errorf(op, ClassRejected, "%s", row.Reason),
+		})
+	}
+	return e
+}
+
+// Commit is everything that a lane delivers in one transaction: the rows for all tablets, the dead letters
+// and the progress that covers both.
+type Commit struct {
+	Owner Owner
+	// Progress is empty for a lane that runs without exactly-once.
+	Progress    []SplitProgress
+	Requests    []Request
+	DeadLetters []DeadLetter
+}
+
+// Encoder turns the records of batches with one layout into the data of requests. The caller keeps the
+// data; the encoder keeps only what the last Route found out.
+//
+// Concurrency: one goroutine at a time.
+type Encoder interface {
+	// Route finds the tablet of record i. An error is about this record alone and of class rejected.
+	Route(b *Batch, i int) (tablet int, err error)
+	// Append adds the record that was routed last to a request's data.
+	Append(data []byte) []byte
+	// Open starts a request's data in an empty buffer.
+	Open(data []byte) []byte
+	// Seal completes a request's data; nothing is appended afterwards.
+	Seal(data []byte, records int) []byte
+}
+
+// Backend is what the writer sends requests through.
+//
+// Concurrency: safe. It does not batch and does not retry.
+type Backend interface {
+	// Encoder makes the encoder for batches of a layout.
+	//
+	// Errors: misconfigured where the layout does not fit the table.
+	Encoder(layout *Layout) (Encoder, error)
+	// InitWriter returns a writer id that no writer ever had.
+	InitWriter(ctx context.Context) (string, error)
+	// Send sends one request and waits for its answer.
+	Send(ctx context.Context, r *Request) Answer
+	// Tablets describes where requests go.
+	Tablets() BackendInfo
+}
+
+// BackendInfo names the table of a backend and the number of its tablets.
+type BackendInfo struct {
+	Table   string
+	Tablets int
+	Keyed   bool
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checkpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/internal/fault"
+	"github.com/forebay-io/forebay/internal/store"
+)
+
+// Store keeps what pipelines remember in the checkpoint space of a state directory's store. Its values are
+// JSON: they are small and rarely written, and a person may have to read them.
+//
+//	0x40 kind pipeline [split]   kind m: Meta, o: Ownership, e: Entry
+//
+// Concurrency: safe.
+type Store struct {
+	store *store.Store
+
+	mu     sync.Mutex // one epoch is taken at a time
+	epochs map[string]uint64
+}
+
+const (
+	kindMeta      = 'm'
+	kindOwnership = 'o'
+	kindEntry     = 'e'
+)
+
+// NewStore keeps checkpoints in st.
+func NewStore(st *store.Store) *Store { return &Store{store: st, epochs: map[string]uint64{}} }
+
+func key(kind byte, pipeline string) []byte {
+	return store.AppendString([]byte{store.SpaceCheckpoint, kind}, pipeline)
+}
+
+// splitNameMax bounds a split's id in a key.
+const splitNameMax = 1<<16 - 1
+
+// LoadMeta is what the pipeline's positions depend on; known is false for a pipeline without state.
+func (s *Store) LoadMeta(pipeline string) (m Meta, known bool, err error) {
+	known, err = s.get(key(kindMeta, pipeline), &m)
+	if err == nil && known && m.Version != metaVersion {
+		err = forebay.Errorf("load "+pipeline, forebay.ClassCorrupt, "state of version %d, this program knows %d",
+			m.Version, metaVersion)
+	}
+	return m, known, err
+}
+
+// SaveMeta stores it durably.
+func (s *Store) SaveMeta(pipeline string, m Meta) error {
+	m.Version = metaVersion
+	b := s.store.NewBatch(0)
+	defer func() { _ = b.Close() }() // only returns memory
+	if err := set(b, key(kindMeta, pipeline), m); err != nil {
+		return err
+	}
+	return s.commit(b, true)
+}
+
+// LoadOwnership is the newest run of the pipeline here.
+func (s *Store) LoadOwnership(pipeline string) (o Ownership, err error) {
+	_, err = s.get(key(kindOwnership, pipeline), &o)
+	return o, err
+}
+
+// TakeEpoch takes the next epoch for the owner's pipeline: one more than the greater of the stored one and the
+// target's. C1: it is durable on return.
+func (s *Store) TakeEpoch(owner forebay.Owner, target uint64, guarantee string) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, err := s.LoadOwnership(owner.Pipeline)
+	if err != nil {
+		return 0, err
+	}
+	o := Ownership{
+		Epoch: max(stored.Epoch, target) + 1, Holder: owner.Holder, Guarantee: guarantee, Started: time.Now().UnixMicro(),
+	}
+	b := s.store.NewBatch(0)
+	defer func() { _ = b.Close() }() // only returns memory
+	if err := set(b, key(kindOwnership, owner.Pipeline), o); err != nil {
+		return 0, err
+	}
+	if err := s.commit(b, true); err != nil {
+		return 0, err
+	}
+	s.epochs[owner.Pipeline] = o.Epoch
+	return o.Epoch, nil
+}
+
+// fenced refuses entries of a run whose pipeline has a newer owner. The directory belongs to one process, so that
+// what was taken here is all that can be newer.
+func (s *Store) fenced(pipeline string, entries []Entry) error {
+	s.mu.Lock()
+	newest := s.epochs[pipeline]
+	s.mu.Unlock()
+	for _, e := range entries {
+		if e.Epoch < newest {
+			return forebay.Errorf("write checkpoint", forebay.ClassFenced, "run %d of %s took over from run %d",
+				newest, pipeline, e.Epoch)
+		}
+	}
+	return nil
+}
+
+// Load is the entry of each split.
+func (s *Store) Load(pipeline string) (map[string]Entry, error) {
+	entries := map[string]Entry{}
+	prefix := key(kindEntry, pipeline)
+	err := s.each(prefix, func(_, value []byte) error {
+		var e Entry
+		if err := json.Unmarshal(value, &e); err != nil {
+			return forebay.Errorf("load "+pipeline, forebay.ClassCorrupt, "checkpoint entry: %w", err)
+		}
+		entries[e.Split] = e
+		return nil
+	})
+	return entries, err
+}
+
+// Save stores entries together. With durable it returns once they are on disk; without, they are on disk at
+// the latest with the next sync of the store, and never before anything that was written earlier.
+//
+// Errors: fenced where a newer run has taken the pipeline's epoch; those of the store.
+func (s *Store) Save(pipeline string, entries []Entry, durable bool) error {
+	if err := s.fenced(pipeline, entries); err != nil {
+		return err
+	}
+	b := s.store.NewBatch(0)
+	defer func() { _ = b.Close() }() // only returns memory
+	prefix := key(kindEntry, pipeline)
+	for _, e := range entries {
+		if len(e.Split) > splitNameMax {
+			return fmt.Errorf("the split name %.60q... is longer than %d bytes", e.Split, splitNameMax)
+		}
+		if err := set(b, append(slices.Clip(prefix), e.Split...), e); err != nil {
+			return err
+		}
+	}
+	fault.Hit(fault.CheckpointBuilt)
+	err := s.commit(b, durable)
+	fault.Hit(fault.CheckpointWritten)
+	return err
+}
+
+// Pipelines lists the pipelines that have state here, in order of their names.
+func (s *Store) Pipelines() ([]string, error) {
+	var names []string
+	prefix := []byte{store.SpaceCheckpoint, kindMeta}
+	err := s.each(prefix, func(key, _ []byte) error {
+		names = append(names, string(key[len(prefix)+2:]))
+		return nil
+	})
+	return names, err
+}
+
+// Reset forgets everything about the pipeline. C1: its epoch stays, for it only rises.
+func (s *Store) Reset(pipeline string) error {
+	b := s.store.NewBatch(0)
+	defer func() { _ = b.Close() }() // only returns memory
+	prefix := key(kindEntry, pipeline)
+	if err := errors.Join(
+		b.Delete(key(kindMeta, pipeline)),
+		b.DeleteRange(prefix, store.PrefixEnd(prefix)),
+	); err != nil {
+		return err
+	}
+	return s.commit(b, true)
+}
+
+func (s *Store) commit(b *store.Batch, durable bool) error {
+	var err error
+	if durable {
+		err = s.store.Commit(context.Background(), b, store.SyncNow)
+	} else {
+		err = s.store.Apply(b)
+	}
+	return storeError("write checkpoint", err)
+}
+
+// storeError gives the store's errors their class.
+func storeError(op string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrPoisoned):
+		return &forebay.Error{Op: op, Class: forebay.ClassCorrupt, Code: "store-poisoned", Err: err}
+	case errors.Is(err, store.ErrNoSpace):
+		return &forebay.Error{Op: op, Class: forebay.ClassTransient, Code: "disk-full", Err: err}
+	default:
+		return fmt.Errorf("%s: %w", op, err)
+	}
+}
+
+func (s *Store) get(key []byte, into any) (found bool, err error) {
+	value, err := s.store.Get(nil, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, storeError("read checkpoint", err)
+	}
+	if err := json.Unmarshal(value, into); err != nil {
+		return false, forebay.Errorf("read checkpoint", forebay.ClassCorrupt, "%w", err)
+	}
+	return true, nil
+}
+
+func set(b *store.Batch, key []byte, value any) error {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return b.Set(key, encoded)
+}
+
+func (s *Store) each(prefix []byte, visit func(key, value []byte) error) (err error) {
+	it, err := s.store.NewIter(prefix, store.PrefixEnd(prefix))
+	if err != nil {
+		return storeError("read checkpoint", err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for valid := it.First(); valid; valid = it.Next() {
+		if err := visit(it.Key(), it.Value()); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndjson
+
+import (
+	"encoding/base64"
+	"fmt"
+
+	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/internal/swar"
+)
+
+// object reads the object that opens at i into the cells of a record.
+func (d *decoder) object(b *forebay.Batch, record, i, end int) (behind int, m *mistake) {
+	// What is appended to the slab while the record is read may move it. The bytes here stay, so s does, too.
+	s, cells := b.Slab(), b.Cells(record)
+	clear(d.seen)
+	i = space(s, i+1, end)
+	if i < end && s[i] == '}' {
+		return i + 1, nil
+	}
+	// Objects of one file mostly have the same fields in the same order: the next one is tried first.
+	for expected := 0; ; {
+		if i >= end || s[i] != '"' {
+			return i, invalid(i, missing(i, end, wrongName))
+		}
+		name := i
+		k := expected
+		if k < len(d.names) && isName(s, i+1, end, d.names[k]) {
+			i += len(d.names[k]) + 2
+		} else if k, i, m = d.name(s, i, end); m != nil {
+			return i, m
+		}
+		if i < end && s[i] != ':' {
+			i = space(s, i, end)
+		}
+		if i >= end || s[i] != ':' {
+			return i, invalid(i, missing(i, end, wrongColon))
+		}
+		if i++; i < end && s[i] <= ' ' {
+			i = space(s, i, end)
+		}
+		switch {
+		case k >= 0:
+			if d.seen[k>>6]>>uint(k&63)&1 != 0 {
+				return i, &mistake{name, codec.CodeDuplicate, fmt.Sprintf("field %q is there twice", d.names[k])}
+			}
+			d.seen[k>>6] |= 1 << uint(k&63)
+			if i, m = d.field(b, s, cells, place{k, i, end}); m != nil {
+				return i, m
+			}
+			expected = k + 1
+		default:
+			var why string
+			if i, why = valueEnd(s, i, end, 1); why != "" {
+				return i, invalid(i, why)
+			}
+		}
+		if i < end && s[i] <= ' ' {
+			i = space(s, i, end)
+		}
+		switch {
+		case i < end && s[i] == ',':
+			if i++; i < end && s[i] <= ' ' {
+				i = space(s, i, end)
+			}
+		case i < end && s[i] == '}':
+			return i + 1, nil
+		default:
+			return i, invalid(i, missing(i, end, wrongComma))
+		}
+	}
+}
+
+// place is where the value of column k begins, and where it, or its record, ends.
+type place struct{ k, i, end int }
+
+func invalid(at int, why string) *mistake {
+	return &mistake{at: at, code: codec.CodeInvalidJSON, why: why}
+}
+
+// isName reports whether the string at i, behind its opening quote, is name without escapes.
+func isName(s []byte, i, end int, name string) bool {
+	until := i + len(name)
+	return until < end && s[until] == '"' && string(s[i:until]) == name
+}
+
+// name reads the name that opens at i and finds its column, -1 if the schema has none.
+func (d *decoder) name(s []byte, i, end int) (k, behind int, m *mistake) {
+	behind, simple, why := stringEnd(s, i+1, end)
+	if why != "" {
+		return 0, behind, invalid(behind, why)
+	}
+	text := s[i+1 : behind-1]
+	if !simple {
+		var ok bool
+		if d.scratch, ok = unescape(d.scratch[:0], text); !ok {
+			return 0, i, invalid(i, wrongHalf)
+		}
+		text = d.scratch
+	}
+	k, known := d.byName[string(text)]
+	switch {
+	case known:
+		return k, behind, nil
+	case d.rejectUnknown:
+		return 0, i, &mistake{i, codec.CodeUnknownField, fmt.Sprintf("the schema has no field %q", text)}
+	default:
+		return -1, behind, nil
+	}
+}
+
+const wrongHalf = "an escape stands for half a character"
+
+// field reads the value at i into column k of a record.
+func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
+	k, i, end := p.k, p.i, p.end
+	if i >= end {
+		return end, invalid(end, wrongEnd)
+	}
+	kind := d.kinds[k]
+	switch c := s[i]; {
+	case c == 'n' && hasWord(s, i, end, "null"):
+		return i + len("null"), nil
+	case kind == forebay.KindJSON:
+		behind, why := valueEnd(s, i, end, 1)
+		if why != "" {
+			return behind, invalid(behind, why)
+		}
+		cells[k] = forebay.SpanCell(forebay.KindJSON, i, behind-i)
+		return behind, nil
+	case c == '"':
+		return d.stringField(b, s, cells, p)
+	case kind == forebay.KindInt64 && i+8 <= end:
+		word, minus := swar.Load(s, i), 0
+		if c == '-' {
+			word, minus = word>>8|'0'<<56, 1
+		}
+		// The last byte may have been shifted out, so a run of eight is left to the slow way.
+		n := swar.Run(word)
+		if n > 0 && n+minus < 8 && ends(s[i+minus+n]) && (byte(word) != '0' || n == 1) {
+			v, _ := swar.Digits(word, n)
+			sign := -int64(minus)
+			cells[k] = forebay.Int64Cell(int64(v) ^ sign - sign)
+			return i + minus + n, nil
+		}
+		return d.numberField(b, s, cells, p)
+	case c == '-' || c-'0' <= 9:
+		return d.numberField(b, s, cells, p)
+	case kind == forebay.KindBool && c == 't' && hasWord(s, i, end, "true"):
+		cells[k] = forebay.BoolCell(true)
+		return i + len("true"), nil
+	case kind == forebay.KindBool && c == 'f' && hasWord(s, i, end, "false"):
+		cells[k] = forebay.BoolCell(false)
+		return i + len("false"), nil
+	default:
+		behind, why := valueEnd(s, i, end, 1)
+		if why != "" {
+			return behind, invalid(behind, why)
+		}
+		return i, d.wrongKind(k, i, c)
+	}
+}
+
+// ends reports whether a number can end before c.
+func ends(c byte) bool { return c == ',' || c == '}' || c == ' ' }
+
+// wrongKind is the mistake of a value that begins with c and cannot be one of column k.
+func (d *decoder) wrongKind(k, at int, c byte) *mistake {
+	found := "a number"
+	switch c {
+	case '"':
+		found = "a string"
+	case '{':
+		found = "an object"
+	case '[':
+		found = "an array"
+	case 't', 'f':
+		found = "a bool"
+	}
+	return &mistake{at, codec.CodeWrongType, fmt.Sprintf("column %q: expected a value of type %s, found %s",
+		d.columns[k].Name, d.columns[k].Type, found)}
+}
+
+func (d *decoder) wrongText(k, at int, err error) *mistake {
+	return &mistake{at, codec.CodeWrongType, fmt.Sprintf("column %q: %v", d.columns[k].Name, err)}
+}
+
+// numberField reads a number.
+func (d *decoder) numberField(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
+	k, i, end := p.k, p.i, p.end
+	behind, why := numberEnd(s, i, end)
+	if why != "" {
+		return behind, invalid(behind, why)
+	}
+	switch d.kinds[k] {
+	case forebay.KindInt32, forebay.KindInt64, forebay.KindFloat32, forebay.KindFloat64, forebay.KindDecimal:
+		if err := d.set(b, cells, place{k, i, behind}); err != nil {
+			return i, d.wrongText(k, i, err)
+		}
+		return behind, nil
+	default:
+		return i, d.wrongKind(k, i, s[i])
+	}
+}
+
+// set parses text that lies in the slab as the value of a column.
+func (d *decoder) set(b *forebay.Batch, cells []forebay.Cell, p place) error {
+	c, err := b.ParseCell(d.columns[p.k].Type, p.i, p.end-p.i, d.zone)
+	if err == nil {
+		cells[p.k] = c
+	}
+	return err
+}
+
+// stringField reads a string whose quote opens at i.
+func (d *decoder) stringField(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
+	k, i, end := p.k, p.i, p.end
+	behind, simple, why := stringEnd(s, i+1, end)
+	if why != "" {
+		return behind, invalid(behind, why)
+	}
+	start, until := i+1, behind-1
+	if !simple {
+		var ok bool
+		if d.scratch, ok = unescape(d.scratch[:0], s[start:until]); !ok {
+			return i, invalid(i, wrongHalf)
+		}
+		if len(d.scratch) != until-start {
+			start = b.AppendBytes(d.scratch)
+			until = start + len(d.scratch)
+		}
+	}
+	var err error
+	text := b.Slab()[start:until]
+	switch d.kinds[k] {
+	case forebay.KindString:
+		cells[k] = forebay.SpanCell(forebay.KindString, start, until-start)
+	case forebay.KindTimestamp:
+		if micros, ok := d.dates.Parse(text); ok {
+			cells[k] = forebay.TimestampCell(micros)
+			return behind, nil
+		}
+		err = d.set(b, cells, place{k, start, until})
+	case forebay.KindDate, forebay.KindDecimal:
+		err = d.set(b, cells, place{k, start, until})
+	case forebay.KindBytes:
+		d.scratch, err = base64.StdEncoding.AppendDecode(d.scratch[:0], text)
+		if err == nil {
+			at := b.AppendBytes(d.scratch)
+			cells[k] = forebay.SpanCell(forebay.KindBytes, at, len(d.scratch))
+		}
+	case forebay.KindFloat32, forebay.KindFloat64:
+		switch string(text) {
+		case "NaN":
+			err = d.setText(cells, k, "NaN")
+		case "Infinity":
+			err = d.setText(cells, k, "Inf")
+		case "-Infinity":
+			err = d.setText(cells, k, "-Inf")
+		default:
+			return i, d.wrongKind(k, i, '"')
+		}
+	default:
+		return i, d.wrongKind(k, i, '"')
+	}
+	if err != nil {
+		return i, d.wrongText(k, i, err)
+	}
+	return behind, nil
+}
+
+// setText gives column k a value that needs no slab.
+func (d *decoder) setText(cells []forebay.Cell, k int, text string) error {
+	c, _, err := forebay.ParseCell(nil, d.columns[k].Type, []byte(text))
+	cells[k] = c
+	return err
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+// The bugs that a binary with the tag makes on request, to show that the campaigns would find them.
+const (
+	// BugNoSync: an acknowledgement does not wait for the sync.
+	BugNoSync = "no-sync"
+	// BugProgressApart: the progress is written in a batch of its own, after the rows.
+	BugProgressApart = "progress-apart"
+	// BugProgressPerLane: the progress is kept by lane instead of by split.
+	BugProgressPerLane = "progress-per-lane"
+	// BugEpochIgnored: a commit is applied whoever owns the pipeline by now.
+	BugEpochIgnored = "epoch-ignored"
+	// BugLettersLate: a rejected record's position is passed before its dead letter is durable.
+	BugLettersLate = "letters-late"
+	// BugLettersKept: dead letters above the recovered positions stay.
+	BugLettersKept = "letters-kept"
+)
+
+// Bugs returns the names of all bugs.
+func Bugs() []string {
+	return []string{
+		BugNoSync, BugProgressApart, BugProgressPerLane, BugEpochIgnored, BugLettersLate, BugLettersKept,
+	}
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !fault
+
+package lossyfs
+
+import "github.com/cockroachdb/pebble/v2/vfs"
+
+// FromEnvironment is the file system that a binary with the tag fault can be told to use; nil is that of the
+// operating system.
+func FromEnvironment() vfs.FS { return nil }

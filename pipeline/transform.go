@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/internal/fault"
+)
+
+// Stage 2 of 6: transform.
+//
+// Enters: a batch as the source filled it. Leaves: the same batch, changed in place.
+// Blocks: never. Runs on: the lane's goroutine; each lane has compiled steps of its own.
+
+// compile fits the steps to what the source gives, and returns them with what reaches the sink. The width of
+// the result is that of the widest row on the way.
+func compile(transforms []forebay.Transform, in forebay.Shape) (steps []forebay.Step, out forebay.Shape, err error) {
+	var problems []error
+	shape := in
+	for i, t := range transforms {
+		step, err := t.Compile(shape)
+		if err != nil {
+			problems = append(problems, &StepError{Index: i, Name: t.Name(), Err: err})
+			break // the later ones see columns that this one would have made
+		}
+		steps = append(steps, step)
+		shape = step.Out
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, shape, &forebay.Error{Op: "compile", Class: forebay.ClassMisconfigured, Err: err}
+	}
+	return steps, shape, nil
+}
+
+// StepError is what is wrong with one step of Config.Transform.
+type StepError struct {
+	Index int
+	Name  string
+	Err   error
+}
+
+// Error names the step, counted from 1.
+func (e *StepError) Error() string {
+	return fmt.Sprintf("transform %d (%s): %s", e.Index+1, e.Name, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// shapeOf is the shape of what a source gives.
+func shapeOf(layout *forebay.Layout) forebay.Shape {
+	if layout == nil {
+		return forebay.Shape{}
+	}
+	return forebay.Shape{Layout: layout, Width: layout.Width()}
+}
+
+// apply runs the steps over the batch. The batch's layout follows them.
+func apply(steps []forebay.Step, b *forebay.Batch) (filtered int, err error) {
+	for i := range steps {
+		step := &steps[i]
+		if step.Apply != nil && b.Len() > 0 {
+			n, err := applyStep(i, step, b)
+			filtered += n
+			if err != nil {
+				return filtered, err
+			}
+		}
+		b.SetLayout(step.Out.Layout)
+	}
+	fault.Hit(fault.TransformDone)
+	return filtered, nil
+}
+
+// applyStep keeps a panic of a step, which may be a program's own, in its lane.
+func applyStep(i int, step *forebay.Step, b *forebay.Batch) (filtered int, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = &forebay.Error{
+				Op: fmt.Sprintf("transform %d", i+1), Class: forebay.ClassMisconfigured, Code: "transform-panic",
+				Err: fmt.Errorf("the step panicked in the batch of split %q that ends at %s: %v (%s)",
+					b.Split().ID, b.Position(), cause, panicPlace()),
+				Cure: "mend the step, or let it reject the record",
+			}
+		}
+	}()
+	return step.Apply(b)
+}
+
+// panicPlace is the innermost function of the stack that panicked.
+func panicPlace() string {
+	var callers [64]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	for panicking := false; ; {
+		f, more := frames.Next()
+		if panicking && !strings.HasPrefix(f.Function, "runtime.") {
+			return fmt.Sprintf("%s, %s:%d", f.Function, f.File, f.Line)
+		}
+		panicking = panicking || f.Function == "runtime.gopanic"
+		if !more {
+			return "no frame"
+		}
+	}
+}
+
+// deterministic reports whether no step says otherwise. Steps that need a schema to compile are asked with
+// none: a step that cannot say counts as deterministic, as all built-in ones are.
+func deterministic(transforms []forebay.Transform) bool {
+	for _, t := range transforms {
+		if impure, ok := t.(interface{ Deterministic() bool }); ok && !impure.Deterministic() {
+			return false
+		}
+	}
+	return true
+}

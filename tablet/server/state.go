@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"cmp"
+	"slices"
+)
+
+// What a tablet decides by: the requests of writers, their sequences and the end of its log. Nothing here
+// waits, locks or looks at a clock: requests and now go in, verdicts come out.
+
+const (
+	// rememberedMax is how many of a writer's last requests a tablet can recognise; a writer has no more in flight.
+	rememberedMax = 5
+	// writersMax bounds the writers that a tablet remembers; the one that was idle longest goes first.
+	writersMax = 10_000
+	// writerIdleMax is how long an idle writer is remembered, in microseconds: 7 days.
+	writerIdleMax = 7 * 24 * 60 * 60 * 1_000_000
+)
+
+// verdict is what a tablet says to a request.
+type verdict uint8
+
+const (
+	verdictApply     verdict = iota // it is the writer's next request
+	verdictDuplicate                // it was applied before
+	verdictGap                      // an earlier request is missing
+	verdictUnknown                  // the writer was forgotten, or never was
+	verdictCorrupt                  // its sequence was applied with other bytes
+)
+
+func (v verdict) String() string {
+	return [...]string{"apply", "duplicate", "gap", "unknown-writer", "corrupt"}[v]
+}
+
+// offsetUnknown is the offset of a duplicate that is too old to be remembered.
+const offsetUnknown = -1
+
+// tabletState is the part of a tablet that decides.
+type tabletState struct {
+	// end is the offset of the next row.
+	end     int64
+	writers map[string]*writerState
+}
+
+// writerState is what a tablet remembers of one writer.
+type writerState struct {
+	// next is the sequence that applies next.
+	next int64
+	// last holds the requests with the sequences next-1, next-2 and so on, each at its sequence modulo the size.
+	last [rememberedMax]remembered
+	// used is when the last request came, in microseconds.
+	used int64
+}
+
+// remembered is one applied request.
+type remembered struct {
+	checksum uint32
+	offset   int64
+}
+
+// requestID is what a request is recognised by.
+type requestID struct {
+	writer   string
+	sequence int64
+	checksum uint32
+}
+
+// judge says what is to happen with a request, and at which offset a duplicate lies. TS4: only the next sequence
+// applies.
+func (t *tabletState) judge(id requestID) (v verdict, offset int64) {
+	w := t.writers[id.writer]
+	switch {
+	case id.sequence < 0:
+		return verdictCorrupt, offsetUnknown
+	case w == nil && id.sequence == 0:
+		return verdictApply, t.end
+	case w == nil:
+		return verdictUnknown, offsetUnknown
+	case id.sequence > w.next:
+		return verdictGap, offsetUnknown
+	case id.sequence == w.next:
+		return verdictApply, t.end
+	case id.sequence < w.next-rememberedMax:
+		return verdictDuplicate, offsetUnknown
+	}
+	was := w.last[id.sequence%rememberedMax]
+	if was.checksum != id.checksum {
+		return verdictCorrupt, offsetUnknown
+	}
+	return verdictDuplicate, was.offset
+}
+
+// following is what the tablet remembers of the writer once the request, which applies, is at offset.
+func (t *tabletState) following(id requestID, offset, now int64) writerState {
+	var w writerState
+	if known := t.writers[id.writer]; known != nil {
+		w = *known
+	}
+	w.next = id.sequence + 1
+	w.last[id.sequence%rememberedMax] = remembered{checksum: id.checksum, offset: offset}
+	w.used = max(w.used, now)
+	return w
+}
+
+// remember notes what following returned.
+func (t *tabletState) remember(id string, w writerState) {
+	if t.writers == nil {
+		t.writers = make(map[string]*writerState)
+	}
+	t.writers[id] = &w
+}
+
+// expired lists the writers to forget before one more is remembered: those that were idle too long, or, where
+// there are too many, the half that was idle longest, so that the next ones come in without a search.
+func (t *tabletState) expired(now int64, limit int) []string {
+	var out []string
+	for id, w := range t.writers {
+		if now-w.used > writerIdleMax {
+			out = append(out, id)
+		}
+	}
+	if len(t.writers)-len(out) < limit {
+		slices.Sort(out)
+		return out
+	}
+	all := make([]string, 0, len(t.writers))
+	for id := range t.writers {
+		all = append(all, id)
+	}
+	slices.SortFunc(all, func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.writers[a].used, t.writers[b].used), cmp.Compare(a, b))
+	})
+	return all[:len(all)-limit/2]
+}
+
+// forget drops writers.
+func (t *tabletState) forget(ids []string) {
+	for _, id := range ids {
+		delete(t.writers, id)
+	}
+}

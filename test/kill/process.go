@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kill
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/forebay-io/forebay/internal/fault"
+)
+
+// pollEvery is how often a process's trace is looked at.
+const pollEvery = 2 * time.Millisecond
+
+// process is one run of the binary.
+type process struct {
+	cmd    *exec.Cmd
+	trace  string
+	stdout bytes.Buffer
+	stderr bytes.Buffer
+	exited chan struct{} // closed when state and err are set
+	state  *os.ProcessState
+	err    error
+}
+
+// start runs the binary; env is added to the environment.
+func start(ctx context.Context, binary string, args, env []string) (*process, error) {
+	p := &process{exited: make(chan struct{})}
+	p.cmd = exec.CommandContext(ctx, binary, args...)
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	// The child dies with the campaign, also where that is killed.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", binary, err)
+	}
+	p.runWaiter()
+	return p, nil
+}
+
+// runWaiter waits for the process on a goroutine that ends with it; every user waits for exited.
+func (p *process) runWaiter() {
+	go func() {
+		defer close(p.exited)
+		p.err = p.cmd.Wait()
+		p.state = p.cmd.ProcessState
+	}()
+}
+
+// progress is the trace; zero while the process has not made it yet.
+func (p *process) progress() fault.Trace {
+	t, err := fault.ReadTrace(p.trace)
+	if err != nil {
+		return fault.Trace{}
+	}
+	return t
+}
+
+// await returns when the trace fulfils what is asked, or false when the process has ended before.
+func (p *process) await(fulfilled func(fault.Trace) bool) bool {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		if fulfilled(p.progress()) {
+			return true
+		}
+		select {
+		case <-p.exited:
+			return fulfilled(p.progress())
+		case <-ticker.C:
+		}
+	}
+}
+
+// lives waits that long; it is false when the process ends before.
+func (p *process) lives(wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// kill sends the signal and waits for the end.
+func (p *process) kill(signal syscall.Signal) error {
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-p.exited
+	return nil
+}
+
+// killed reports whether SIGKILL ended it.
+func (p *process) killed() bool {
+	<-p.exited
+	status, ok := p.state.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// summary is the last line that a run prints.
+func (p *process) summary() (s Summary, err error) {
+	<-p.exited
+	lines := bytes.Split(bytes.TrimSpace(p.stdout.Bytes()), []byte("\n"))
+	if err := json.Unmarshal(lines[len(lines)-1], &s); err != nil {
+		return s, fmt.Errorf("the last line of the run is no summary: %w: %q, stderr %q", err, p.stdout.Bytes(), p.last())
+	}
+	return s, nil
+}
+
+// last is the end of what the process said.
+func (p *process) last() string {
+	const most = 2000
+	text := p.stderr.Bytes()
+	return string(text[max(0, len(text)-most):])
+}

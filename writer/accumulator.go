@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package writer
+
+import (
+	"github.com/forebay-io/forebay"
+)
+
+// Stage 4 of 6: batch.
+//
+// Enters: the records of a batch. Leaves: requests, one for each tablet with rows.
+// Blocks: never. Runs on: the goroutine of the lane or of the writer's caller.
+
+// accumulator gathers the rows of each tablet in the data of an open request.
+//
+// Ownership: the data of a request that was taken comes back through recycle.
+type accumulator struct {
+	encoder forebay.Encoder
+	table   string
+	open    []openRequest
+	free    []openRequest
+	records int
+	size    int
+}
+
+// openRequest is the request of one tablet while rows are added to it.
+type openRequest struct {
+	tablet int
+	data   []byte
+	rows   []rowMark
+	runs   []splitRun
+}
+
+// rowMark says which record of its split a row of a request was.
+type rowMark struct {
+	offset int64
+	sub    uint32
+}
+
+// splitRun says from which row on the rows of a request come from a split.
+type splitRun struct {
+	row   int
+	split string
+}
+
+// freeMax bounds the buffers that wait to be used again.
+const freeMax = 16
+
+func newAccumulator(backend forebay.Backend, layout *forebay.Layout) (*accumulator, error) {
+	encoder, err := backend.Encoder(layout)
+	if err != nil {
+		return nil, err
+	}
+	info := backend.Tablets()
+	return &accumulator{encoder: encoder, table: info.Table, open: make([]openRequest, info.Tablets)}, nil
+}
+
+// add encodes the records of the batch. The records that the encoder refuses are not added; they are
+// reported as rejects of the stage sink.
+func (a *accumulator) add(b *forebay.Batch) (rejects []forebay.Reject) {
+	for i := range b.Len() {
+		if _, _, err := a.addOne(b, i); err != nil {
+			rejects = append(rejects, rejectOf(b, i, err))
+		}
+	}
+	return rejects
+}
+
+// addOne encodes one record, and returns its tablet and its size there.
+func (a *accumulator) addOne(b *forebay.Batch, i int) (tablet, size int, err error) {
+	tablet, err = a.encoder.Route(b, i)
+	if err != nil {
+		return 0, 0, err
+	}
+	open := &a.open[tablet]
+	if len(open.rows) == 0 {
+		a.begin(open, tablet)
+	}
+	if split, n := b.SplitID(), len(open.runs); n == 0 || open.runs[n-1].split != split {
+		open.runs = append(open.runs, splitRun{row: len(open.rows), split: split})
+	}
+	before := len(open.data)
+	open.data = a.encoder.Append(open.data)
+	size = len(open.data) - before
+	record := b.Record(i)
+	open.rows = append(open.rows, rowMark{offset: record.Offset, sub: record.Sub})
+	a.size += size
+	a.records++
+	return tablet, size, nil
+}
+
+// takeOne closes the open request of one tablet.
+func (a *accumulator) takeOne(tablet int) openRequest {
+	taken := a.open[tablet]
+	a.open[tablet] = openRequest{}
+	return taken
+}
+
+func (a *accumulator) begin(open *openRequest, tablet int) {
+	if n := len(a.free); n > 0 && open.data == nil {
+		*open, a.free = a.free[n-1], a.free[:n-1]
+	}
+	open.tablet = tablet
+	before := len(open.data)
+	open.data = a.encoder.Open(open.data)
+	a.size += len(open.data) - before
+}
+
+// take closes every open request and returns them in the order of tablets.
+func (a *accumulator) take() []openRequest {
+	var taken []openRequest
+	for tablet := range a.open {
+		if len(a.open[tablet].rows) == 0 {
+			continue
+		}
+		taken = append(taken, a.open[tablet])
+		a.open[tablet] = openRequest{}
+	}
+	a.records, a.size = 0, 0
+	return taken
+}
+
+// drop forgets every open row.
+func (a *accumulator) drop() {
+	for _, open := range a.take() {
+		a.recycle(open)
+	}
+}
+
+// recycle takes the memory of a request that is settled.
+func (a *accumulator) recycle(r openRequest) {
+	if len(a.free) >= freeMax {
+		return
+	}
+	clear(r.runs)
+	a.free = append(a.free, openRequest{data: r.data[:0], rows: r.rows[:0], runs: r.runs[:0]})
+}
+
+// request is the sealed form of a closed request.
+func (a *accumulator) request(r *openRequest) forebay.Request {
+	r.data = a.encoder.Seal(r.data, len(r.rows))
+	return forebay.Request{Table: a.table, Tablet: r.tablet, Records: len(r.rows), Data: r.data}
+}
+
+// origin is the record that a row of a request was.
+func (r *openRequest) origin(row int) forebay.Origin {
+	origin := forebay.Origin{Offset: r.rows[row].offset, Sub: r.rows[row].sub}
+	for _, run := range r.runs {
+		if run.row > row {
+			break
+		}
+		origin.Split = run.split
+	}
+	return origin
+}
+
+func rejectOf(b *forebay.Batch, i int, err error) forebay.Reject {
+	record := b.Record(i)
+	reject := forebay.Reject{
+		Origin: forebay.Origin{Split: b.Split().ID, Offset: record.Offset, Sub: record.Sub},
+		Stage:  forebay.StageSink,
+		Code:   "row-refused",
+		Reason: err.Error(),
+		Value:  append([]byte(nil), b.Value(i)...),
+	}
+	if e, ok := asError(err); ok {
+		if e.Code != "" {
+			reject.Code = e.Code
+		}
+		if e.Err != nil {
+			reject.Reason = e.Err.Error()
+		}
+	}
+	return reject
+}
