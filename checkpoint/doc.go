@@ -3,6 +3,7 @@
 // Package checkpoint holds what a pipeline's state remembers, and decides where a run continues.
 //
 //	entry.go   what is stored: Meta (what the positions depend on), Ownership, Entry (one split)
+//	stored.go  the stored forms, which hold any bytes
 //	store.go   where it is stored: the checkpoint key space of the state directory's store
 //	resume.go  the decision, without I/O: target state + entries + splits -> where each split continues
 //

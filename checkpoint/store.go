@@ -49,8 +49,7 @@ const splitNameMax = 1<<16 - 1
 func (s *Store) LoadMeta(pipeline string) (m Meta, known bool, err error) {
 	known, err = s.get(key(kindMeta, pipeline), &m)
 	if err == nil && known && m.Version != metaVersion {
-		err = forebay.Errorf("load "+pipeline, forebay.ClassCorrupt, "state of version %d, this program knows %d",
-			m.Version, metaVersion)
+		err = corrupt("load "+pipeline, fmt.Errorf("state of version %d, this program knows %d", m.Version, metaVersion))
 	}
 	return m, known, err
 }
@@ -115,10 +114,14 @@ func (s *Store) fenced(pipeline string, entries []Entry) error {
 func (s *Store) Load(pipeline string) (map[string]Entry, error) {
 	entries := map[string]Entry{}
 	prefix := key(kindEntry, pipeline)
-	err := s.each(prefix, func(_, value []byte) error {
+	err := s.each(prefix, func(key, value []byte) error {
 		var e Entry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return forebay.Errorf("load "+pipeline, forebay.ClassCorrupt, "checkpoint entry: %w", err)
+		err := json.Unmarshal(value, &e)
+		if split := string(key[len(prefix):]); err == nil && e.Split != split {
+			err = fmt.Errorf("it is that of %q", e.Split)
+		}
+		if err != nil {
+			return corrupt("load "+pipeline, fmt.Errorf("entry of split %q: %w", key[len(prefix):], err))
 		}
 		entries[e.Split] = e
 		return nil
@@ -209,9 +212,17 @@ func (s *Store) get(key []byte, into any) (found bool, err error) {
 		return false, storeError("read checkpoint", err)
 	}
 	if err := json.Unmarshal(value, into); err != nil {
-		return false, forebay.Errorf("read checkpoint", forebay.ClassCorrupt, "%w", err)
+		return false, corrupt("read checkpoint", fmt.Errorf("value of %q: %w", key, err))
 	}
 	return true, nil
+}
+
+// corrupt is the error for a value that is not what was written.
+func corrupt(op string, err error) error {
+	return &forebay.Error{
+		Op: op, Class: forebay.ClassCorrupt, Code: "checkpoint-corrupt", Err: err,
+		Cure: "keep a copy of the state directory; then restore it, or start over with: forebay checkpoint reset",
+	}
 }
 
 func set(b *store.Batch, key []byte, value any) error {
@@ -233,5 +244,5 @@ func (s *Store) each(prefix []byte, visit func(key, value []byte) error) (err er
 			return err
 		}
 	}
-	return it.Error()
+	return storeError("read checkpoint", it.Error())
 }

@@ -197,7 +197,8 @@ func (l *lane) process(ctx context.Context, split *splitRun, batch *forebay.Batc
 	split.position = batch.Position()
 	split.reached = max(split.reached, split.position.Offset)
 	split.position.Finished = false // the end of a split counts once: when its reader says so
-	l.open.touch(split)             // P2: the position moves in the transaction that holds the batch, whatever became of it
+	// P2: the position moves in the transaction that holds the batch, whatever became of its records.
+	l.open.touch(split)
 	fault.Hit(fault.SourcePosition)
 	return l.reject(rejects)
 }

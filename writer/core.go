@@ -277,6 +277,11 @@ func (c *core) reply(tablet int, id int64, answer forebay.Answer, now time.Time)
 	case forebay.CodeServerError:
 		c.serverError(q, r, answer, now)
 	default:
+		if answer.Code.Class() == forebay.ClassAmbiguous {
+			r.doubtful = true // no answer, or one that nobody knows
+			c.retry(q, r, answer, now)
+			break
+		}
 		c.refuse(q, r, answer)
 	}
 	c.pump(q, now)

@@ -167,7 +167,10 @@ func (l *Lane) settle(c *LaneCommit) *LaneCommit {
 func (c *LaneCommit) refused() []forebay.Reject {
 	rejects := make([]forebay.Reject, 0, len(c.Answer.Rows))
 	for _, row := range c.Answer.Rows {
-		if row.Request >= len(c.requests) || row.Row >= len(c.requests[row.Request].rows) {
+		if row.Request < 0 || row.Request >= len(c.requests) {
+			continue
+		}
+		if row.Row < 0 || row.Row >= len(c.requests[row.Request].rows) {
 			continue
 		}
 		rejects = append(rejects, forebay.Reject{

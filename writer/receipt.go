@@ -58,6 +58,12 @@ func (s *sealed) result(row int) (Result, error) {
 			return result, e
 		}
 	}
+	if len(answer.Rows) > 0 {
+		e := forebay.Errorf("append", forebay.ClassTransient,
+			"other rows of its request were refused, so that nothing of it was applied")
+		e.Tablet, e.Cure = fmt.Sprintf("%s/%d", s.table, s.tablet), "append it again"
+		return result, e
+	}
 	err := answer.Err("append")
 	if e, ok := errors.AsType[*forebay.Error](err); ok {
 		e.Tablet = fmt.Sprintf("%s/%d", s.table, s.tablet)

@@ -5,6 +5,8 @@ package writer
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,8 +71,8 @@ type Writer struct {
 	core     *core
 	rows     *accumulator
 	requests map[int64]*sealed
-	drained  []chan struct{} // closed when nothing is unsettled
 	closed   error
+	ending   bool // Close has begun: only answers that are under way reach the core
 }
 
 // sealed is a request in the shell: its rows, and its receipts' common end.
@@ -165,9 +167,9 @@ func (w *Writer) append(ctx context.Context, row forebay.Row, op forebay.Op) (Re
 	s.reserved += estimate // W6: what was reserved is what is released
 	receipt := Receipt{request: s, row: s.count}
 	s.count++
-	ended := w.actLocked()
+	w.actLocked()
 	w.mu.Unlock()
-	w.announce(ended)
+	w.wake()
 	return receipt, nil
 }
 
@@ -178,16 +180,17 @@ func (w *Writer) reserve(ctx context.Context, n forebay.Bytes) error {
 	if err == nil {
 		return nil
 	}
-	w.event(w.core.flush)
+	w.outside(w.core.flush)
 	if w.config.FailWhenFull {
 		return err
 	}
 	return w.memory.Reserve(ctx, n, true)
 }
 
-// actLocked does what the core wants: seals closed requests, starts sends, takes out settled requests and
-// returns them. Goroutines start under the lock, so that none starts once Close has taken it.
-func (w *Writer) actLocked() (ended []*sealed) {
+// actLocked does what the core wants: seals closed requests, starts sends, and ends settled requests, whose bytes
+// are free before their receipts say so. Goroutines start under the lock, so that none starts once Close has
+// taken it; Memory's lock is taken below this one, and nothing else.
+func (w *Writer) actLocked() {
 	for _, a := range w.core.take() {
 		s := w.requests[a.id]
 		switch a.kind {
@@ -204,26 +207,16 @@ func (w *Writer) actLocked() (ended []*sealed) {
 			s.settled = a.settled
 			w.rows.recycle(s.rows)
 			s.rows.data, s.rows.rows, s.rows.runs, s.request.Data = nil, nil, nil, nil
-			ended = append(ended, s)
+			w.memory.Release(s.reserved)
+			close(s.done)
 		case actInit:
 			w.work.Go(w.runInit)
 		}
 	}
-	if w.core.unsettle == 0 {
-		for _, c := range w.drained {
-			close(c)
-		}
-		w.drained = nil
-	}
-	return ended
 }
 
-// announce tells the receipts of settled requests, gives their bytes back and wakes the timer.
-func (w *Writer) announce(ended []*sealed) {
-	for _, s := range ended {
-		w.memory.Release(s.reserved)
-		close(s.done)
-	}
+// wake has the timer look at the core again.
+func (w *Writer) wake() {
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -281,28 +274,37 @@ func (w *Writer) runTimer() {
 func (w *Writer) event(apply func(now time.Time)) {
 	w.mu.Lock()
 	apply(time.Now())
-	ended := w.actLocked()
+	w.actLocked()
 	w.mu.Unlock()
-	w.announce(ended)
+	w.wake()
+}
+
+// outside is an event that comes from a caller. Once Close has begun it must not start anything: Close counts on
+// what is in flight to be all there is.
+func (w *Writer) outside(apply func(now time.Time)) {
+	w.event(func(now time.Time) {
+		if !w.ending {
+			apply(now)
+		}
+	})
 }
 
 // Flush sends everything appended so far and waits until it is settled. Receipts say what became of it.
 //
 // Blocking: until everything is settled, or ctx ends.
 func (w *Writer) Flush(ctx context.Context) error {
-	settled := make(chan struct{})
+	w.outside(w.core.flush)
 	w.mu.Lock()
-	w.core.flush(time.Now())
-	w.drained = append(w.drained, settled)
-	ended := w.actLocked()
+	unsettled := slices.Collect(maps.Values(w.requests))
 	w.mu.Unlock()
-	w.announce(ended)
-	select {
-	case <-settled:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for _, s := range unsettled {
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	return nil
 }
 
 // Tune changes the knobs of the running writer, from the next request on.
@@ -314,7 +316,7 @@ func (w *Writer) Tune(t Tuning) error {
 	if err := config.Validate(); err != nil {
 		return &forebay.Error{Op: "tune", Class: forebay.ClassMisconfigured, Err: err}
 	}
-	w.event(func(now time.Time) {
+	w.outside(func(now time.Time) {
 		w.core.tuning = t.withDefaults()
 		w.core.tick(now)
 	})
@@ -339,7 +341,7 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 // Shutdown.
 func (w *Writer) Close() error {
 	w.mu.Lock()
-	w.closed = forebay.ErrClosed
+	w.closed, w.ending = forebay.ErrClosed, true
 	w.mu.Unlock()
 	w.cancel(forebay.ErrClosed)
 	w.work.Wait()

@@ -43,7 +43,7 @@ func Build(ctx context.Context, command, dir string) (string, error) {
 }
 
 // Kills is the number of random kills of a campaign: FOREBAY_KILLS, or a tenth of the full length.
-func Kills(t testing.TB) int {
+func Kills(t *testing.T) int {
 	t.Helper()
 	return int(number(t, "FOREBAY_KILLS", KillsFull/10))
 }
@@ -51,7 +51,7 @@ func Kills(t testing.TB) int {
 // KillsFull is the full length of a campaign.
 const KillsFull = 200
 
-func number(t testing.TB, name string, otherwise uint64) uint64 {
+func number(t *testing.T, name string, otherwise uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(name)
 	if text == "" {

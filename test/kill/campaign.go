@@ -40,10 +40,6 @@ type Config struct {
 	AfterKill func(*Campaign)
 }
 
-// perKill is how long the paced source lasts for each planned kill: time for a start, a first commit and a
-// random wait. It is above the 100 ms that a campaign needs at least.
-const perKill = 300 * time.Millisecond
-
 // waitMax bounds the random time between a first delivery and the kill.
 const waitMax = 150 * time.Millisecond
 
@@ -54,7 +50,7 @@ const runMax = 2 * time.Minute
 //
 // Concurrency: one goroutine.
 type Campaign struct {
-	t      testing.TB
+	t      *testing.T
 	config Config
 	dir    string
 	file   string
@@ -62,7 +58,7 @@ type Campaign struct {
 	seed   uint64
 	random *rand.Rand
 
-	pace      time.Duration
+	pace      pacing
 	starts    int
 	counted   int // random kills that count
 	early     int // random kills before the first delivery
@@ -77,7 +73,7 @@ type Campaign struct {
 }
 
 // New makes a campaign with a fresh state directory.
-func New(t testing.TB, config Config) *Campaign {
+func New(t *testing.T, config Config) *Campaign {
 	t.Helper()
 	c := &Campaign{
 		t: t, config: config, dir: t.TempDir(), seed: number(t, "FOREBAY_KILL_SEED", uint64(time.Now().UnixNano())),
@@ -104,11 +100,10 @@ func (c *Campaign) setPace() {
 	}
 	batches := p.progress().Hits[fault.SourceRead]
 	c.state, c.starts = state, 0
-	length := time.Duration(c.config.Kills) * perKill
-	c.pace = length * time.Duration(lanes) / time.Duration(max(1, batches))
-	c.t.Logf("seed %d (FOREBAY_KILL_SEED); pace %s for each of %d batches (%d records) in up to %d lanes: a run without "+
-		"faults lasts at least %s, %s for each of %d kills", c.seed, c.pace.Round(time.Microsecond), batches, s.Read,
-		lanes, length, perKill, c.config.Kills)
+	c.pace = newPacing(c.config.Kills, s.Delivered, float64(lanes)/float64(max(1, batches)))
+	c.t.Logf("seed %d (FOREBAY_KILL_SEED); %d batches (%d records) in up to %d lanes, at first %s for each: a run "+
+		"without faults lasts at least %s for %d kills, %s for each", c.seed, batches, s.Read, lanes,
+		c.pace.batch.Round(time.Microsecond), time.Duration(c.config.Kills)*perKillMin, c.config.Kills, perKillMin)
 }
 
 // Rewrite changes the pipeline file for the next runs. JSON is YAML.
@@ -154,7 +149,7 @@ func (c *Campaign) launch(env ...string) *process {
 	return p
 }
 
-func (c *Campaign) paced() string { return "FOREBAY_FAULT_PACE=" + c.pace.String() }
+func (c *Campaign) paced() string { return "FOREBAY_FAULT_PACE=" + c.pace.batch.String() }
 
 // delivering reports whether the process has delivered something.
 func delivering(t fault.Trace) bool { return t.Acked > 0 }
@@ -246,6 +241,7 @@ func (c *Campaign) Terminate(n int) {
 		}
 		c.stopped++
 		c.ended(p, "stopped")
+		c.pace.follow(p.progress().Acked)
 	}
 }
 
@@ -263,9 +259,10 @@ func (c *Campaign) Finish() Summary {
 	if c.unproven && s.Delivered == 0 && c.config.Bug == "" {
 		c.t.Errorf("nothing was left after the last random kill: it came after the end and does not count")
 	}
-	c.t.Logf("%d random kills that count, %d before a first delivery, %d named, %d SIGTERM, %d starts in %s; "+
-		"the last run delivered %d records\n%s", c.counted, c.early, c.named, c.stopped, c.starts,
-		time.Since(c.began).Round(time.Millisecond), s.Delivered, c.hits)
+	c.t.Logf("%d random kills that count, %d before a first delivery, %d named, %d SIGTERM, %d starts in %s, "+
+		"%s to %s for each batch; the last run delivered %d records\n%s", c.counted, c.early, c.named, c.stopped,
+		c.starts, time.Since(c.began).Round(time.Millisecond), c.pace.least.Round(time.Microsecond),
+		c.pace.most.Round(time.Microsecond), s.Delivered, c.hits)
 	return s
 }
 
@@ -332,6 +329,7 @@ func (c *Campaign) after(p *process, before int64) {
 	c.t.Helper()
 	acked := p.progress().Acked
 	c.acked = c.acked || acked > 0
+	c.pace.follow(acked)
 	c.unproven = c.unproven && acked == 0
 	if before != countUnknown {
 		if now := c.Count(c.config.Table); now < before+acked {

@@ -4,6 +4,7 @@
 // whatever is killed when.
 //
 //	campaign.go   a pipeline, its state directory, and the kills that it gets: random, named, SIGTERM
+//	pacing.go     how long the source takes, so that the kills spread over it
 //	process.go    one run of the binary, watched through its trace
 //	stage.go      which stage of a record's life each kill hit
 //	binary.go     the binary, built with the tag fault; what it prints

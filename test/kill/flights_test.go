@@ -103,6 +103,7 @@ func killEverywhere(c *Campaign) {
 func TestYearSurvivesKills(t *testing.T) {
 	kills := Kills(t)
 	eachCampaign(t, func(t *testing.T, s shape, lossy bool) {
+		t.Helper()
 		c := New(t, Config{
 			Binary: binary(), Pipeline: s.pipeline(t, Object{"table": Object{"name": "flights"}}), Table: "flights",
 			Lanes: s.lanes, Kills: kills + namedPlanned, Lossy: lossy,
@@ -127,6 +128,7 @@ func TestYearIsStoppedAndGoesOn(t *testing.T) {
 		stops = Kills(t) / 4
 	}
 	eachCampaign(t, func(t *testing.T, s shape, lossy bool) {
+		t.Helper()
 		c := New(t, Config{
 			Binary: binary(), Pipeline: s.pipeline(t, Object{"table": Object{"name": "flights"}}), Table: "flights",
 			Lanes: s.lanes, Kills: stops, Lossy: lossy,

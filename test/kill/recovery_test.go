@@ -15,6 +15,7 @@ import (
 
 func TestRecoverySurvivesKillsInItsMiddle(t *testing.T) {
 	eachCampaign(t, func(t *testing.T, s shape, lossy bool) {
+		t.Helper()
 		const rounds = 3
 		c := New(t, Config{
 			Binary: binary(), Pipeline: s.pipeline(t, Object{"table": Object{"name": "flights"}}), Table: "flights",
