@@ -55,10 +55,14 @@ func TestDecide(t *testing.T) {
 		{name: "nothing is known", facts: facts{used(nil), nil}},
 		{name: "nothing is known, plain target", facts: facts{nil, nil}},
 		{name: "the target holds it", facts: facts{used(held(5, to(50))), nil}, position: to(50), version: 5},
-		{name: "a note behind the target", facts: facts{used(held(5, to(50))), entry(3, to(30), true)}, position: to(50), version: 5},
-		{name: "a note of the same", facts: facts{used(held(5, to(50))), entry(5, to(50), true)}, position: to(50), version: 5},
-		{name: "a note ahead of the target: it was restored", facts: facts{used(held(5, to(50))), entry(7, to(70), true)}, position: to(50), version: 5, rewound: true},
-		{name: "an entry of a run without progress says nothing about the target", facts: facts{used(held(5, to(50))), entry(9, to(90), false)}, position: to(50), version: 5},
+		{name: "a note behind the target", facts: facts{used(held(5, to(50))), entry(3, to(30), true)},
+			position: to(50), version: 5},
+		{name: "a note of the same", facts: facts{used(held(5, to(50))), entry(5, to(50), true)}, position: to(50),
+			version: 5},
+		{name: "a note ahead of the target: it was restored", facts: facts{used(held(5, to(50))), entry(7, to(70),
+			true)}, position: to(50), version: 5, rewound: true},
+		{name: "an entry of a run without progress says nothing about the target", facts: facts{used(held(5, to(50))),
+			entry(9, to(90), false)}, position: to(50), version: 5},
 		{name: "finished there", facts: facts{used(held(5, end)), nil}, position: end, version: 5},
 		{name: "noted and missing there", facts: facts{used(nil), entry(5, to(50), true)}, code: "progress-missing"},
 		{name: "never noted, and used by others", facts: facts{used(nil), entry(5, to(50), false)}, position: to(50)},
@@ -68,7 +72,8 @@ func TestDecide(t *testing.T) {
 		{name: "marked unused", facts: facts{unused(held(5, to(50))), entry(8, to(80), false)}, position: to(80), version: 5},
 		{name: "another source in the target", facts: facts{used(other(held(5, to(50)))), nil}, code: "source-differs"},
 		{name: "another source in the state", facts: facts{nil, otherEntry}, code: "source-differs"},
-		{name: "another source in a note does not matter", facts: facts{used(held(5, to(50))), otherEntry}, position: to(50), version: 5},
+		{name: "another source in a note does not matter", facts: facts{used(held(5, to(50))), otherEntry},
+			position: to(50), version: 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -135,10 +140,12 @@ func TestSeed(t *testing.T) {
 		target forebay.TargetState
 		want   []forebay.SplitProgress
 	}{
-		{"the target holds the truth", entry(9, to(90), false), forebay.TargetState{Used: true, Splits: held(5, to(50))}, nil},
+		{"the target holds the truth", entry(9, to(90), false), forebay.TargetState{Used: true, Splits: held(5,
+			to(50))}, nil},
 		{"the target never heard of it", entry(9, to(90), false), forebay.TargetState{}, held(1, to(90))},
 		{"marked unused", entry(9, to(90), false), forebay.TargetState{Splits: held(5, to(50))}, held(6, to(90))},
-		{"marked unused, and nothing was written since", entry(5, to(50), true), forebay.TargetState{Splits: held(5, to(50))}, held(6, to(50))},
+		{"marked unused, and nothing was written since", entry(5, to(50), true), forebay.TargetState{Splits: held(5,
+			to(50))}, held(6, to(50))},
 		{"confirmed there and gone: Decide is to see it", entry(9, to(90), true), forebay.TargetState{}, nil},
 		{"nothing stored here", nil, forebay.TargetState{Splits: held(5, to(50))}, nil},
 	} {
@@ -176,7 +183,8 @@ func TestCompareNamesEveryDifference(t *testing.T) {
 		{"changed", settings("path", "b.csv", "format", "csv"), meta.Sink, []checkpoint.Difference{
 			{Name: "source.path", Stored: "a.csv", Now: "b.csv"},
 		}},
-		{"gone, changed and new, at both ends", settings("format", "json"), settings("name", "t", "key", "id", "tablets", "4"),
+		{"gone, changed and new, at both ends", settings("format", "json"), settings("name", "t", "key", "id",
+			"tablets", "4"),
 			[]checkpoint.Difference{
 				{Name: "source.path", Stored: "a.csv"}, {Name: "source.format", Stored: "csv", Now: "json"},
 				{Name: "sink.key", Now: "id"}, {Name: "sink.tablets", Now: "4"},

@@ -94,7 +94,8 @@ func checkPlan(t *testing.T, p Plan, err error, want Guarantee) {
 		return
 	}
 	e, ok := errors.AsType[*forebay.Error](err)
-	if !ok || e.Code != "guarantee-impossible" || e.Class != forebay.ClassMisconfigured || want.rank() <= p.Strongest.rank() {
+	if !ok || e.Code != "guarantee-impossible" || e.Class != forebay.ClassMisconfigured ||
+		want.rank() <= p.Strongest.rank() {
 		t.Errorf("asked for %s of %s: %v", want, p.Strongest, err)
 	}
 	// What the message tells the user to write must be something that he can write.
@@ -141,7 +142,8 @@ func TestValidateBorders(t *testing.T) {
 		{"lanes at the limit", func(c *Config) { c.Lanes = LanesMax }, ""},
 		{"lanes above the limit", func(c *Config) { c.Lanes = LanesMax + 1 }, "lanes"},
 		{"the writer's memory is half of the default", func(c *Config) { c.WriterMemory = MemoryDefault / 2 }, ""},
-		{"the writer's memory is more than half of the default", func(c *Config) { c.WriterMemory = MemoryDefault/2 + 1 }, "writer"},
+		{"the writer's memory is more than half of the default",
+			func(c *Config) { c.WriterMemory = MemoryDefault/2 + 1 }, "writer"},
 		{"the writer's memory is negative", func(c *Config) { c.WriterMemory = -1 }, "writer"},
 		{"the least memory", func(c *Config) { c.Memory = MemoryMin }, ""},
 		{"less than that", func(c *Config) { c.Memory = MemoryMin - 1 }, "memory"},

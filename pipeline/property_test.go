@@ -68,7 +68,8 @@ func (p plot) fates() func(int, *forebay.Commit) fate {
 			left--
 			f = []fate{
 				lostAfter(), lostAfter(), lostBefore(), refuse(forebay.CodeSequenceGap), refuse(forebay.CodeDiskFull),
-				refuse(forebay.CodeOverload), {answer: &forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassTransient}},
+				refuse(forebay.CodeOverload), {answer: &forebay.Answer{Code: forebay.CodeServerError,
+					Class: forebay.ClassTransient}},
 			}[rng.IntN(7)]
 		}
 		if rng.IntN(3) == 0 {
@@ -153,7 +154,8 @@ func (p plot) play(t *testing.T) (problems []string) {
 		report("dead letters of good records: %v", dead)
 	}
 	if total.Delivered != good || total.Rejected != records-good || total.Read != records {
-		report("counted %d read, %d delivered, %d rejected of %d and %d", total.Read, total.Delivered, total.Rejected, records, good)
+		report("counted %d read, %d delivered, %d rejected of %d and %d", total.Read, total.Delivered, total.Rejected,
+			records, good)
 	}
 	if readers, feeds := source.leaks(); readers != 0 || feeds != 0 {
 		report("%d readers and %d feeds are open", readers, feeds)

@@ -40,13 +40,15 @@ func TestTheGuaranteeMayChangeFromRunToRun(t *testing.T) {
 	}{
 		{"exactly once all along", []step{{exactly, 3, false}, {exactly, 2, false}, {exactly, -1, false}}, false},
 		{"there and back", []step{{exactly, 3, false}, {atLeast, 3, false}, {exactly, -1, false}}, true},
-		{"the run in the middle delivers nothing", []step{{exactly, 4, false}, {atLeast, 0, false}, {exactly, -1, false}}, false},
+		{"the run in the middle delivers nothing", []step{{exactly, 4, false}, {atLeast, 0, false}, {exactly, -1,
+			false}}, false},
 		{"the run in the middle starts and is lost at once, notes of the first were never written", []step{
 			{exactly, 4, true}, {atLeast, 0, false}, {exactly, -1, false},
 		}, false},
 		{"at least once first", []step{{atLeast, 3, false}, {exactly, 3, false}, {exactly, -1, false}}, true},
 		{"none first", []step{{none, 3, false}, {exactly, -1, false}}, true},
-		{"every guarantee", []step{{none, 3, false}, {atLeast, 2, false}, {exactly, 2, false}, {none, 1, false}, {exactly, -1, false}}, true},
+		{"every guarantee", []step{{none, 3, false}, {atLeast, 2, false}, {exactly, 2, false}, {none, 1, false},
+			{exactly, -1, false}}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +178,8 @@ func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
 		names []string
 	}{
 		{"another path", func(s *fakeSource) { s.path = "other.csv" }, "state-differs", []string{`"p"`, `"other.csv"`}},
-		{"another fingerprint", func(s *fakeSource) { s.fingerprint = "2" }, "source-differs", []string{`"fake "`, `"fake 2"`}},
+		{"another fingerprint", func(s *fakeSource) { s.fingerprint = "2" }, "source-differs", []string{`"fake "`,
+			`"fake 2"`}},
 	} {
 		for _, plain := range []bool{false, true} {
 			t.Run(c.name+map[bool]string{true: ", plain sink"}[plain], func(t *testing.T) {
@@ -346,4 +349,50 @@ func TestTwoStateDirectoriesOnOneServer(t *testing.T) {
 		older.Wait()
 		w.each(source, nil)
 	})
+}
+
+// The dead letters of a split that the source no longer has stay: its position has passed them.
+func TestDeadLettersOfASplitThatIsGoneStay(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		source := newSource(100, "gone", "a")
+		source.broken = func(o origin) bool { return o.n == 5 }
+		sink := &flushSink{}
+		w.run(w.config(source, sink))
+		source.order = []string{"a"}
+		w.run(w.config(source, sink))
+		if got := letters(t, w.state.Tables()); len(got) != 2 {
+			t.Errorf("dead letters: %v", got)
+		}
+	})
+}
+
+// A sink that promises more than its target can do is refused before anything is read.
+func TestATargetThatCannotKeepItsSinksPromiseIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, way := range []forebay.Way{forebay.WayProgress, forebay.WayTwoPhase} {
+		bubble(t, func(t *testing.T, w *world) {
+			source := newSource(100, "a")
+			config := w.config(source, &boastingSink{way: way})
+			summary, err := w.try(t.Context(), config)
+			e, ok := errors.AsType[*forebay.Error](err)
+			if !ok || e.Code != "guarantee-impossible" || e.Cure == "" || summary.Read != 0 {
+				t.Errorf("%+v, %v", summary, err)
+			}
+			config.Guarantee = pipeline.GuaranteeAtLeastOnce
+			w.run(config)
+		})
+	}
+}
+
+// boastingSink is a plain sink that says that it is more.
+type boastingSink struct {
+	flushSink
+	way forebay.Way
+}
+
+func (s *boastingSink) Info() (forebay.SinkInfo, error) {
+	info, err := s.flushSink.Info()
+	info.Way = s.way
+	return info, err
 }

@@ -293,10 +293,13 @@ func (w *Writer) outside(apply func(now time.Time)) {
 //
 // Blocking: until everything is settled, or ctx ends.
 func (w *Writer) Flush(ctx context.Context) error {
-	w.outside(w.core.flush)
-	w.mu.Lock()
-	unsettled := slices.Collect(maps.Values(w.requests))
-	w.mu.Unlock()
+	var unsettled []*sealed
+	w.event(func(now time.Time) {
+		if !w.ending {
+			w.core.flush(now)
+		}
+		unsettled = slices.Collect(maps.Values(w.requests)) // what others append from here on is not waited for
+	})
 	for _, s := range unsettled {
 		select {
 		case <-s.done:

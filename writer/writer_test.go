@@ -340,6 +340,38 @@ func TestCloseBesideEverythingElse(t *testing.T) {
 	}
 }
 
+// A flush that comes in the middle of Close starts nothing that Close does not wait for.
+func TestCloseBesideFlush(t *testing.T) {
+	t.Parallel()
+	for i := range int64(5_000) {
+		w, err := New(newBackend(), forebay.NewLayout(fakeSchema()), Config{WithoutIdempotence: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.Append(t.Context(), fakeRow(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			if err := w.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+		select {
+		case <-r.Done():
+		default:
+			t.Fatal("the receipt is open")
+		}
+	}
+}
+
 // What the answers say of the rows.
 func TestReceiptsTellTheTruth(t *testing.T) {
 	t.Parallel()
@@ -359,10 +391,12 @@ func TestReceiptsTellTheTruth(t *testing.T) {
 		{"an answer that is none", refuse(forebay.Answer{}), Unknown, forebay.ClassAmbiguous},
 		{"a code that nobody knows", refuse(forebay.Answer{Code: 599}), Unknown, forebay.ClassAmbiguous},
 		{"time-outs", refuse(forebay.Answer{Code: forebay.CodeTimeout}), Unknown, forebay.ClassAmbiguous},
-		{"server errors that applied nothing", refuse(forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassTransient}), No, forebay.ClassTransient},
+		{"server errors that applied nothing", refuse(forebay.Answer{Code: forebay.CodeServerError,
+			Class: forebay.ClassTransient}), No, forebay.ClassTransient},
 		{"not allowed", refuse(forebay.Answer{Code: forebay.CodeForbidden}), No, forebay.ClassMisconfigured},
 		{"fenced", refuse(forebay.Answer{Code: forebay.CodeFenced}), No, forebay.ClassFenced},
-		{"corrupt", refuse(forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassCorrupt}), No, forebay.ClassCorrupt},
+		{"corrupt", refuse(forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassCorrupt}), No,
+			forebay.ClassCorrupt},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -496,28 +530,29 @@ func TestAppendWaitsForMemoryOnly(t *testing.T) {
 
 func TestFailWhenFullDoesNotWait(t *testing.T) {
 	t.Parallel()
-	inBubble(t, Config{BufferMemory: 200, FailWhenFull: true, Tuning: Tuning{BatchTimeout: time.Hour}}, func(t *testing.T, s *shell) {
-		s.backend.send = func(ctx context.Context, r *forebay.Request) forebay.Answer {
-			pause(ctx, time.Second)
-			return s.backend.apply(r)
-		}
-		n := int64(0)
-		for ; ; n++ {
-			_, err := s.writer.Append(t.Context(), fakeRow(n))
-			if err != nil {
-				if !errors.Is(err, forebay.ErrBufferFull) || n == 0 {
-					t.Fatalf("row %d: %v", n, err)
-				}
-				break
+	inBubble(t, Config{BufferMemory: 200, FailWhenFull: true, Tuning: Tuning{BatchTimeout: time.Hour}},
+		func(t *testing.T, s *shell) {
+			s.backend.send = func(ctx context.Context, r *forebay.Request) forebay.Answer {
+				pause(ctx, time.Second)
+				return s.backend.apply(r)
 			}
-		}
-		// What is there was sent before its time, so that there is room soon.
-		time.Sleep(2 * time.Second)
-		if used, _ := s.writer.memory.Used(); used != 0 || len(s.backend.rows()) != int(n) {
-			t.Errorf("%d bytes are reserved, the target has %v", used, s.backend.rows())
-		}
-		s.append(n, n+1)
-	})
+			n := int64(0)
+			for ; ; n++ {
+				_, err := s.writer.Append(t.Context(), fakeRow(n))
+				if err != nil {
+					if !errors.Is(err, forebay.ErrBufferFull) || n == 0 {
+						t.Fatalf("row %d: %v", n, err)
+					}
+					break
+				}
+			}
+			// What is there was sent before its time, so that there is room soon.
+			time.Sleep(2 * time.Second)
+			if used, _ := s.writer.memory.Used(); used != 0 || len(s.backend.rows()) != int(n) {
+				t.Errorf("%d bytes are reserved, the target has %v", used, s.backend.rows())
+			}
+			s.append(n, n+1)
+		})
 }
 
 func TestTuneTakesEffectAtOnce(t *testing.T) {

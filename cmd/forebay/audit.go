@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/forebay-io/forebay/codec/ndjson"
 	"github.com/forebay-io/forebay/connector/file"
 	"github.com/forebay-io/forebay/connector/table"
+	"github.com/forebay-io/forebay/pipeline"
 	"github.com/forebay-io/forebay/tablet"
 )
 
@@ -32,7 +34,7 @@ type auditCommand struct {
 	Set      []string `help:"Change the pipeline file." sep:"none" placeholder:"PATH=VALUE"`
 	Table    string   `help:"The table; that of the pipeline's sink where it is left out." placeholder:"NAME"`
 	Key      string   `help:"Columns by which the last row wins; the table's key where it is left out." placeholder:"A,B"`
-	stateFlag
+	State    string   `help:"State directory (default that of the pipeline file, else ./forebay-data)." placeholder:"DIR"`
 }
 
 // Run audits.
@@ -47,7 +49,7 @@ func (c *auditCommand) Run(ctx context.Context, a *app) error {
 	if name == "" {
 		return wrong("name it with --table", "which table is to be audited?")
 	}
-	return a.with(ctx, c.State, func(s *access) error {
+	return a.with(ctx, cmp.Or(c.State, pipeline.StateDefault), func(s *access) error {
 		info, err := s.Describe(ctx, name)
 		if err != nil {
 			return withNames(ctx, s, name, err)
@@ -95,6 +97,7 @@ func (c *auditCommand) inputs(a *app) (inputs []auditInput, name string, err err
 	if sink, ok := p.Config.Sink.(table.Sink); ok {
 		name = sink.Name
 	}
+	c.State = cmp.Or(c.State, p.Config.State)
 	return []auditInput{{
 		pipeline: p.Config.Name, source: p.Config.Source, steps: p.Config.Transform, keyed: info.Keyed,
 		lanes: p.Config.Lanes,
