@@ -309,7 +309,7 @@ func TestDamagedValuesAreCorrupt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			st, checkpoints := open(t)
-			put(t, st, c.kind, "a", []byte(c.value))
+			put(t, st, c.kind, []byte(c.value))
 			err := c.load(checkpoints)
 			if forebay.ClassOf(err) != forebay.ClassCorrupt || !strings.Contains(err.Error(), "p") {
 				t.Errorf("class %s: %v", forebay.ClassOf(err), err)
@@ -322,13 +322,13 @@ func loadMeta(c *checkpoint.Store) error      { _, _, err := c.LoadMeta("p"); re
 func loadOwnership(c *checkpoint.Store) error { _, err := c.LoadOwnership("p"); return err }
 func loadEntries(c *checkpoint.Store) error   { _, err := c.Load("p"); return err }
 
-// put writes a value as it is.
-func put(t failer, st *store.Store, kind byte, split string, value []byte) {
+// put writes a value as it is, an entry under the split a.
+func put(t failer, st *store.Store, kind byte, value []byte) {
 	t.Helper()
 	b := st.NewBatch(0)
 	key := store.AppendString([]byte{store.SpaceCheckpoint, kind}, "p")
 	if kind == 'e' {
-		key = append(key, split...)
+		key = append(key, "a"...)
 	}
 	if err := b.Set(key, value); err != nil {
 		t.Fatal(err)
@@ -359,7 +359,7 @@ func FuzzStored(f *testing.F) {
 		if !bytes.Contains([]byte("moe"), []byte{kind}) {
 			return
 		}
-		put(t, st, kind, "a", value)
+		put(t, st, kind, value)
 		switch kind {
 		case 'm':
 			m, _, err := c.LoadMeta("p")
@@ -397,4 +397,32 @@ func corrupt(t *testing.T, err error) bool {
 		t.Fatalf("class %s: %v", forebay.ClassOf(err), err)
 	}
 	return err != nil
+}
+
+// What the positions depend on is durable before they are, and so is that it was forgotten.
+func TestMetaAndResetAreDurable(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	st, c := openOn(t, fs)
+	check := func(want bool) {
+		t.Helper()
+		crashed, after := openOn(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+		if _, known, err := after.LoadMeta("p"); known != want || err != nil {
+			t.Errorf("known after the crash: %v, %v", known, err)
+		}
+		if err := crashed.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.SaveMeta("p", checkpoint.Meta{}); err != nil {
+		t.Fatal(err)
+	}
+	check(true)
+	if err := c.Reset("p"); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
 }

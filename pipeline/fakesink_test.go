@@ -208,6 +208,7 @@ func recordsOf(data []byte) (out []origin) {
 type flushSink struct {
 	writeFail func(b *forebay.Batch) error
 	flushFail func(n int) error
+	openFail  func(n int) error
 	verify    func() error
 
 	mu      sync.Mutex
@@ -233,6 +234,11 @@ func (t *flushTarget) Close() error { return nil }
 func (t *flushTarget) OpenLane(context.Context, forebay.LaneContext) (forebay.LaneWriter, error) {
 	t.sink.mu.Lock()
 	defer t.sink.mu.Unlock()
+	if t.sink.openFail != nil {
+		if err := t.sink.openFail(t.sink.opened); err != nil {
+			return nil, err
+		}
+	}
 	t.sink.opened++
 	return &flushLane{sink: t.sink}, nil
 }

@@ -5,6 +5,7 @@ package pipeline_test
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -559,4 +560,51 @@ func TestLanesAndSplitsInAnyNumber(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Also lanes into a target that has no commits to refuse stop when one of them is fenced.
+func TestAFencedPlainSinkStopsAllLanes(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		source, sink := newSource(1<<40, "a", "b", "c"), &flushSink{}
+		sink.writeFail = func(b *forebay.Batch) error {
+			if b.SplitID() == "b" && b.Position().Offset > 100 {
+				return fault(forebay.ClassFenced, "somebody else writes here")
+			}
+			return nil
+		}
+		config := w.config(source, sink)
+		config.Lanes = 3
+		summary, err := w.try(t.Context(), config)
+		// The first batch of a lane is delivered at once, and nothing after it.
+		if !errors.Is(err, forebay.ErrFenced) || summary.Delivered > 30 || sink.flushes > 3 {
+			t.Errorf("%d flushes, %+v, %v", sink.flushes, summary, err)
+		}
+		if strings.Count(err.Error(), "somebody else") != 1 {
+			t.Errorf("said more than once: %v", err)
+		}
+	})
+}
+
+// A lane that cannot be opened ends the run, also the lanes that are on their way.
+func TestALaneThatCannotBeOpenedEndsTheRun(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		source, sink := newSource(1<<40, "a", "b", "c"), &flushSink{}
+		sink.openFail = func(n int) error {
+			if n == 2 {
+				return fault(forebay.ClassTransient, "no more connections")
+			}
+			return nil
+		}
+		config := w.config(source, sink)
+		config.Lanes = 3
+		summary, err := w.try(t.Context(), config)
+		if err == nil || strings.Count(err.Error(), "no more connections") != 1 || summary.Status != pipeline.StatusFailed {
+			t.Errorf("%+v, %v", summary, err)
+		}
+		if readers, feeds := source.leaks(); readers != 0 || feeds != 0 || sink.closed != 2 {
+			t.Errorf("%d readers and %d feeds are open, %d lane writers were closed", readers, feeds, sink.closed)
+		}
+	})
 }

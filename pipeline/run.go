@@ -185,21 +185,24 @@ func (r *run) deliver(ctx context.Context) error {
 		l, err := r.newLane(work, i)
 		if err != nil {
 			stop(err)
+			mu.Lock()
 			failures = append(failures, err)
+			mu.Unlock()
 			break
 		}
 		lanes.Go(func() error {
 			if err := l.runLane(work); err != nil {
 				mu.Lock()
-				if len(failures) == 0 || err != context.Cause(work) { //nolint:errorlint // the very same is said once
+				// What stopped all lanes is said once.
+				if cause := context.Cause(work); len(failures) == 0 || cause == nil || !errors.Is(err, cause) {
 					failures = append(failures, fmt.Errorf("lane %d: %w", i, err))
 				}
 				mu.Unlock()
-				if !r.source.Bounded {
-					r.logger.Error("lane stopped for good; the others go on", "lane", i, "cause", err)
-				}
-				if errors.Is(err, forebay.ErrFenced) || r.state.poisoned() {
+				switch {
+				case errors.Is(err, forebay.ErrFenced) || r.state.poisoned():
 					stop(err)
+				case !r.source.Bounded && context.Cause(work) == nil:
+					r.logger.Error("lane stopped for good; the others go on", "lane", i, "cause", err)
 				}
 			}
 			return nil

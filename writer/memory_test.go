@@ -155,3 +155,21 @@ func TestMemoryAddsUp(t *testing.T) {
 		}
 	})
 }
+
+// One who leaves at the moment in which he is let in gives the bytes back, and lets the next one in.
+func TestMemoryThatIsGrantedTooLateComesBack(t *testing.T) {
+	t.Parallel()
+	m := NewMemory(100)
+	first := &memoryWaiter{want: 60, granted: make(chan struct{})}
+	next := &memoryWaiter{want: 70, granted: make(chan struct{})}
+	m.waiters = []*memoryWaiter{first, next}
+	m.Release(0)
+	<-first.granted
+	if err := m.leave(first, time.Second, context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-next.granted
+	if used, waiters := m.Used(); used != 70 || waiters != 0 {
+		t.Errorf("%d used, %d wait", used, waiters)
+	}
+}

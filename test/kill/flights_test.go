@@ -5,6 +5,7 @@
 package kill
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/forebay-io/forebay/internal/fault"
@@ -33,9 +34,7 @@ func shapes() (gzipped, ranges shape) {
 func (s shape) pipeline(t *testing.T, sink Object) Object {
 	t.Helper()
 	file := Object{"path": year(t, s.file)}
-	for key, value := range s.format {
-		file[key] = value
-	}
+	maps.Copy(file, s.format)
 	return Object{"name": "flights", "source": Object{"file": file}, "sink": sink}
 }
 

@@ -24,7 +24,7 @@ func excerpt(t *testing.T, keep func(i int, line string) bool, change func(i int
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // it was only read
 	path = filepath.Join(t.TempDir(), "excerpt.csv")
 	out, err := os.Create(path)
 	if err != nil {
