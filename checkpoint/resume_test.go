@@ -55,14 +55,20 @@ func TestDecide(t *testing.T) {
 		{name: "nothing is known", facts: facts{used(nil), nil}},
 		{name: "nothing is known, plain target", facts: facts{nil, nil}},
 		{name: "the target holds it", facts: facts{used(held(5, to(50))), nil}, position: to(50), version: 5},
-		{name: "a note behind the target", facts: facts{used(held(5, to(50))), entry(3, to(30), true)},
-			position: to(50), version: 5},
-		{name: "a note of the same", facts: facts{used(held(5, to(50))), entry(5, to(50), true)}, position: to(50),
-			version: 5},
+		{
+			name: "a note behind the target", facts: facts{used(held(5, to(50))), entry(3, to(30), true)},
+			position: to(50), version: 5,
+		},
+		{
+			name: "a note of the same", facts: facts{used(held(5, to(50))), entry(5, to(50), true)}, position: to(50),
+			version: 5,
+		},
 		{name: "a note ahead of the target: it was restored", facts: facts{used(held(5, to(50))), entry(7, to(70),
 			true)}, position: to(50), version: 5, rewound: true},
-		{name: "an entry of a run without progress says nothing about the target", facts: facts{used(held(5, to(50))),
-			entry(9, to(90), false)}, position: to(50), version: 5},
+		{name: "an entry of a run without progress says nothing about the target", facts: facts{
+			used(held(5, to(50))),
+			entry(9, to(90), false),
+		}, position: to(50), version: 5},
 		{name: "finished there", facts: facts{used(held(5, end)), nil}, position: end, version: 5},
 		{name: "noted and missing there", facts: facts{used(nil), entry(5, to(50), true)}, code: "progress-missing"},
 		{name: "never noted, and used by others", facts: facts{used(nil), entry(5, to(50), false)}, position: to(50)},
@@ -72,8 +78,10 @@ func TestDecide(t *testing.T) {
 		{name: "marked unused", facts: facts{unused(held(5, to(50))), entry(8, to(80), false)}, position: to(80), version: 5},
 		{name: "another source in the target", facts: facts{used(other(held(5, to(50)))), nil}, code: "source-differs"},
 		{name: "another source in the state", facts: facts{nil, otherEntry}, code: "source-differs"},
-		{name: "another source in a note does not matter", facts: facts{used(held(5, to(50))), otherEntry},
-			position: to(50), version: 5},
+		{
+			name: "another source in a note does not matter", facts: facts{used(held(5, to(50))), otherEntry},
+			position: to(50), version: 5,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +129,8 @@ func TestDecideAsksForEachSplit(t *testing.T) {
 		Target:  &forebay.TargetState{Used: true, Splits: []forebay.SplitProgress{{Split: "c", Version: 2, Position: to(3)}}},
 	})
 	want := []checkpoint.Resume{
-		{Split: forebay.Split{ID: "b"}}, {Split: forebay.Split{ID: "a"}, Position: to(1)},
+		{Split: forebay.Split{ID: "b"}},
+		{Split: forebay.Split{ID: "a"}, Position: to(1)},
 		{Split: forebay.Split{ID: "c"}, Position: to(3), Version: 2},
 	}
 	if diff := cmp.Diff(want, plan); diff != "" || err != nil {
@@ -183,12 +192,16 @@ func TestCompareNamesEveryDifference(t *testing.T) {
 		{"changed", settings("path", "b.csv", "format", "csv"), meta.Sink, []checkpoint.Difference{
 			{Name: "source.path", Stored: "a.csv", Now: "b.csv"},
 		}},
-		{"gone, changed and new, at both ends", settings("format", "json"), settings("name", "t", "key", "id",
-			"tablets", "4"),
+		{
+			"gone, changed and new, at both ends", settings("format", "json"), settings("name", "t", "key", "id",
+				"tablets", "4"),
 			[]checkpoint.Difference{
-				{Name: "source.path", Stored: "a.csv"}, {Name: "source.format", Stored: "csv", Now: "json"},
-				{Name: "sink.key", Now: "id"}, {Name: "sink.tablets", Now: "4"},
-			}},
+				{Name: "source.path", Stored: "a.csv"},
+				{Name: "source.format", Stored: "csv", Now: "json"},
+				{Name: "sink.key", Now: "id"},
+				{Name: "sink.tablets", Now: "4"},
+			},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -78,8 +78,10 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	_, c := open(t)
 	var entries []checkpoint.Entry
-	for i, split := range []string{"", "a", "ab", "a\x00b", "caf\xe9.csv", "\xff\xff", "ü/日本", "\ufffd",
-		strings.Repeat("x", 1<<16-1)} {
+	for i, split := range []string{
+		"", "a", "ab", "a\x00b", "caf\xe9.csv", "\xff\xff", "ü/日本", "\ufffd",
+		strings.Repeat("x", 1<<16-1),
+	} {
 		entries = append(entries, checkpoint.Entry{
 			Split: split, Epoch: 1 << 63, Number: uint64(i), Noted: i%2 == 0, Updated: 7, Fingerprint: "file " + split,
 			Position: forebay.Position{Offset: 1 << 62, Detail: "\xfe" + split, Finished: i%3 == 0},

@@ -38,7 +38,7 @@ func TestADrainLosesAndRepeatsNothing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for _, after := range []time.Duration{0, 10, 105, 111, 250, 999, 1005} {
+			for _, after := range []int{0, 10, 105, 111, 250, 999, 1005} {
 				bubble(t, func(t *testing.T, w *world) {
 					source, sink := newSource(1_000, c.splits...), newTable()
 					source.blocks, source.pause = true, 10*time.Millisecond
@@ -51,7 +51,7 @@ func TestADrainLosesAndRepeatsNothing(t *testing.T) {
 						defer source.mu.Unlock()
 						handed[e.Split] += int64(e.Records)
 					}
-					summary, err := w.try(stopAfter(t, after*time.Millisecond), config)
+					summary, err := w.try(stopAfter(t, time.Duration(after)*time.Millisecond), config)
 					if err != nil {
 						t.Fatal(err)
 					}

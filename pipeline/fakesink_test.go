@@ -28,6 +28,7 @@ func lostBefore() fate { return fate{answer: ambiguous()} }
 func refuse(code forebay.Code) fate {
 	return fate{answer: &forebay.Answer{Code: code, Message: "scripted"}}
 }
+
 func ambiguous() *forebay.Answer {
 	return &forebay.Answer{Code: forebay.CodeTimeout, Message: "scripted"}
 }

@@ -26,7 +26,9 @@ func TestPlanForEveryChain(t *testing.T) {
 		name string
 		way  forebay.Way
 	}{
-		{"plain", forebay.WayPlain}, {"idempotent", forebay.WayIdempotent}, {"two-phase", forebay.WayTwoPhase},
+		{"plain", forebay.WayPlain},
+		{"idempotent", forebay.WayIdempotent},
+		{"two-phase", forebay.WayTwoPhase},
 		{"progress", forebay.WayProgress},
 	}
 	transforms := []struct {
@@ -142,8 +144,10 @@ func TestValidateBorders(t *testing.T) {
 		{"lanes at the limit", func(c *Config) { c.Lanes = LanesMax }, ""},
 		{"lanes above the limit", func(c *Config) { c.Lanes = LanesMax + 1 }, "lanes"},
 		{"the writer's memory is half of the default", func(c *Config) { c.WriterMemory = MemoryDefault / 2 }, ""},
-		{"the writer's memory is more than half of the default",
-			func(c *Config) { c.WriterMemory = MemoryDefault/2 + 1 }, "writer"},
+		{
+			"the writer's memory is more than half of the default",
+			func(c *Config) { c.WriterMemory = MemoryDefault/2 + 1 }, "writer",
+		},
 		{"the writer's memory is negative", func(c *Config) { c.WriterMemory = -1 }, "writer"},
 		{"the least memory", func(c *Config) { c.Memory = MemoryMin }, ""},
 		{"less than that", func(c *Config) { c.Memory = MemoryMin - 1 }, "memory"},

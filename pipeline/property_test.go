@@ -68,8 +68,11 @@ func (p plot) fates() func(int, *forebay.Commit) fate {
 			left--
 			f = []fate{
 				lostAfter(), lostAfter(), lostBefore(), refuse(forebay.CodeSequenceGap), refuse(forebay.CodeDiskFull),
-				refuse(forebay.CodeOverload), {answer: &forebay.Answer{Code: forebay.CodeServerError,
-					Class: forebay.ClassTransient}},
+				refuse(forebay.CodeOverload),
+				{answer: &forebay.Answer{
+					Code:  forebay.CodeServerError,
+					Class: forebay.ClassTransient,
+				}},
 			}[rng.IntN(7)]
 		}
 		if rng.IntN(3) == 0 {

@@ -40,15 +40,22 @@ func TestTheGuaranteeMayChangeFromRunToRun(t *testing.T) {
 	}{
 		{"exactly once all along", []step{{exactly, 3, false}, {exactly, 2, false}, {exactly, -1, false}}, false},
 		{"there and back", []step{{exactly, 3, false}, {atLeast, 3, false}, {exactly, -1, false}}, true},
-		{"the run in the middle delivers nothing", []step{{exactly, 4, false}, {atLeast, 0, false}, {exactly, -1,
-			false}}, false},
+		{"the run in the middle delivers nothing", []step{{exactly, 4, false}, {atLeast, 0, false}, {
+			exactly, -1,
+			false,
+		}}, false},
 		{"the run in the middle starts and is lost at once, notes of the first were never written", []step{
 			{exactly, 4, true}, {atLeast, 0, false}, {exactly, -1, false},
 		}, false},
 		{"at least once first", []step{{atLeast, 3, false}, {exactly, 3, false}, {exactly, -1, false}}, true},
 		{"none first", []step{{none, 3, false}, {exactly, -1, false}}, true},
-		{"every guarantee", []step{{none, 3, false}, {atLeast, 2, false}, {exactly, 2, false}, {none, 1, false},
-			{exactly, -1, false}}, true},
+		{"every guarantee", []step{
+			{none, 3, false},
+			{atLeast, 2, false},
+			{exactly, 2, false},
+			{none, 1, false},
+			{exactly, -1, false},
+		}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -178,8 +185,10 @@ func TestAnotherSourceUnderTheSameNameIsRefused(t *testing.T) {
 		names []string
 	}{
 		{"another path", func(s *fakeSource) { s.path = "other.csv" }, "state-differs", []string{`"p"`, `"other.csv"`}},
-		{"another fingerprint", func(s *fakeSource) { s.fingerprint = "2" }, "source-differs", []string{`"fake "`,
-			`"fake 2"`}},
+		{"another fingerprint", func(s *fakeSource) { s.fingerprint = "2" }, "source-differs", []string{
+			`"fake "`,
+			`"fake 2"`,
+		}},
 	} {
 		for _, plain := range []bool{false, true} {
 			t.Run(c.name+map[bool]string{true: ", plain sink"}[plain], func(t *testing.T) {

@@ -56,8 +56,10 @@ func newWorld(t failer) *world {
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	w.state, err = pipeline.OpenStateOn(context.Background(), pipeline.StateConfig{Dir: "/state",
-		Memory: pipeline.MemoryMin},
+	w.state, err = pipeline.OpenStateOn(context.Background(), pipeline.StateConfig{
+		Dir:    "/state",
+		Memory: pipeline.MemoryMin,
+	},
 		pipeline.Disk{FS: w.fs})
 	if err != nil {
 		w.t.Fatal(err)

@@ -103,7 +103,6 @@ type fakeEncoder struct {
 	tablets int
 	column  int
 	n       int64
-	padding []byte
 }
 
 const fakeMark = 0xf0

@@ -38,8 +38,8 @@ func TestMemoryErrorsSayWhatWasAskedAndHeld(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			err := m.Reserve(ctx, c.asked, c.wait)
 			cancel()
-			var full *MemoryError
-			if !errors.As(err, &full) || !errors.Is(err, c.cause) || full.Asked != c.asked || full.Used != 80 ||
+			full, ok := errors.AsType[*MemoryError](err)
+			if !ok || !errors.Is(err, c.cause) || full.Asked != c.asked || full.Used != 80 ||
 				full.Limit != 100 || full.Waited != c.took {
 				t.Errorf("%s: %+v", c.name, err)
 			}

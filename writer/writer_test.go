@@ -99,9 +99,16 @@ func TestEndsInAnyOrder(t *testing.T) {
 		ends    string
 		applied bool // at least one end waits for the rows
 	}{
-		{"close", false}, {"close close", false}, {"flush", true}, {"flush flush close", true}, {"shutdown", true},
-		{"shutdown shutdown", true}, {"shutdown close flush", true}, {"close flush shutdown", false},
-		{"close tune flush", false}, {"flush shutdown flush close close", true},
+		{"close", false},
+		{"close close", false},
+		{"flush", true},
+		{"flush flush close", true},
+		{"shutdown", true},
+		{"shutdown shutdown", true},
+		{"shutdown close flush", true},
+		{"close flush shutdown", false},
+		{"close tune flush", false},
+		{"flush shutdown flush close close", true},
 	} {
 		for _, rows := range []int64{0, 5} {
 			t.Run(fmt.Sprintf("%s, %d rows", c.ends, rows), func(t *testing.T) {
@@ -391,12 +398,16 @@ func TestReceiptsTellTheTruth(t *testing.T) {
 		{"an answer that is none", refuse(forebay.Answer{}), Unknown, forebay.ClassAmbiguous},
 		{"a code that nobody knows", refuse(forebay.Answer{Code: 599}), Unknown, forebay.ClassAmbiguous},
 		{"time-outs", refuse(forebay.Answer{Code: forebay.CodeTimeout}), Unknown, forebay.ClassAmbiguous},
-		{"server errors that applied nothing", refuse(forebay.Answer{Code: forebay.CodeServerError,
-			Class: forebay.ClassTransient}), No, forebay.ClassTransient},
+		{"server errors that applied nothing", refuse(forebay.Answer{
+			Code:  forebay.CodeServerError,
+			Class: forebay.ClassTransient,
+		}), No, forebay.ClassTransient},
 		{"not allowed", refuse(forebay.Answer{Code: forebay.CodeForbidden}), No, forebay.ClassMisconfigured},
 		{"fenced", refuse(forebay.Answer{Code: forebay.CodeFenced}), No, forebay.ClassFenced},
-		{"corrupt", refuse(forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassCorrupt}), No,
-			forebay.ClassCorrupt},
+		{
+			"corrupt", refuse(forebay.Answer{Code: forebay.CodeServerError, Class: forebay.ClassCorrupt}), No,
+			forebay.ClassCorrupt,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -496,10 +507,10 @@ func TestAppendWaitsForMemoryOnly(t *testing.T) {
 				r, err := s.writer.Append(ctx, fakeRow(n))
 				mu.Lock()
 				defer mu.Unlock()
-				var full *MemoryError
+				full, ok := errors.AsType[*MemoryError](err)
 				switch {
 				case n == 3:
-					if !errors.As(err, &full) || !errors.Is(err, context.Canceled) || full.Asked != charge || full.Used != 2*charge {
+					if !ok || !errors.Is(err, context.Canceled) || full.Asked != charge || full.Used != 2*charge {
 						t.Errorf("the one who left: %v", err)
 					}
 				case err != nil:

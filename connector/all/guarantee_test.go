@@ -81,7 +81,7 @@ func documentedPairs(t *testing.T) map[string]string {
 
 func names(cell string) []string {
 	var found []string
-	for _, name := range strings.Split(cell, ",") {
+	for name := range strings.SplitSeq(cell, ",") {
 		found = append(found, strings.Trim(name, " `"))
 	}
 	return found
