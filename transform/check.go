@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
@@ -42,6 +43,13 @@ type variable struct {
 
 // parse reads the expression's text.
 func (c *checker) parse() (ast.Node, bool) {
+	if !utf8.ValidString(c.expr) {
+		at := strings.IndexFunc(c.expr, func(r rune) bool { return r == utf8.RuneError })
+		c.problems = append(c.problems, &ExprError{
+			Expr: c.expr, Offset: at, Length: 1, Message: "the expression is not valid UTF-8",
+		})
+		return nil, false
+	}
 	tree, err := parser.Parse(c.expr)
 	if err == nil {
 		return tree.Node, true
@@ -138,6 +146,9 @@ func (c *checker) checkNode(n ast.Node) *operand {
 	case *ast.BoolNode:
 		return withTree(literal(n.Value), &ast.BoolNode{Value: n.Value})
 	case *ast.StringNode:
+		if !utf8.ValidString(n.Value) {
+			return c.report(n.Location(), &ExprError{Message: "the text is not valid UTF-8"})
+		}
 		return withTree(literal(n.Value), &ast.StringNode{Value: n.Value})
 	case *ast.BytesNode:
 		o := literal(string(n.Value))

@@ -144,12 +144,6 @@ func (l *Lane) Settled(ctx context.Context, block bool) *LaneCommit {
 	}
 }
 
-// Results is the channel on which Settled waits, for a select; what comes from it must go to Take.
-func (l *Lane) Results() <-chan *LaneCommit { return l.settled }
-
-// Take settles a commit that was received from Results.
-func (l *Lane) Take(c *LaneCommit) *LaneCommit { return l.settle(c) }
-
 func (l *Lane) settle(c *LaneCommit) *LaneCommit {
 	l.waiting--
 	c.Took = l.now().Sub(c.cut)
