@@ -40,7 +40,12 @@ func (c *checker) comparison(n *ast.BinaryNode, l, r *operand) *operand {
 	case l.kind == kindFloat && r.kind == kindFloat:
 		result.truth = lowerFloats(n.Operator, l, r)
 	case l.kind.number() && r.kind.number():
-		result.truth = lowerMixed(n.Operator, l, r)
+		l, r := asFloat(l), asFloat(r)
+		if l.kind == r.kind {
+			result.truth = lowerFloats(n.Operator, l, r)
+		} else {
+			result.truth = lowerMixed(n.Operator, l, r)
+		}
 	case l.kind == kindText && r.kind == kindText, l.kind == kindBytes && r.kind == kindBytes:
 		result.truth = lowerTexts(n.Operator, l, r)
 	case l.kind == kindBool && r.kind == kindBool && !ordered:
@@ -223,6 +228,16 @@ func both[T any](f *frame, l, r func(*frame) (T, bool)) (a, b T, ok bool) {
 	a, okLeft := l(f)
 	b, okRight := r(f)
 	return a, b, okLeft && okRight
+}
+
+// asFloat is an int literal as a float, where a float holds it exactly: comparing the two is then the same, and
+// cheaper.
+func asFloat(o *operand) *operand {
+	const exact = 1 << 53
+	if v, ok := o.constant.(int64); ok && v >= -exact && v <= exact {
+		return literal(float64(v))
+	}
+	return o
 }
 
 // lowerMixed compares an int with a float exactly.

@@ -194,7 +194,7 @@ const heapMargin = 16 * forebay.MiB
 
 // garbagePercent is how much garbage may gather beside what is in use. Nearly all of a run's memory is buffers
 // without pointers, which cost the collector little.
-const garbagePercent = 75
+const garbagePercent = 50
 
 // limitHeap makes the garbage collector work harder before the heap passes the budget by a margin: what the
 // budget counts is in use, and garbage comes on top of it.
