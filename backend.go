@@ -22,13 +22,17 @@ const (
 
 // Request is rows for one tablet.
 type Request struct {
-	Table     string
-	Partition string
-	Tablet    int
+	Table string
+	// Tablet is a number that the backend's encoder gave.
+	Tablet int
 	// WriterID and Sequence let the target drop a repeat. A request inside a Commit has neither.
 	WriterID string
 	Sequence int64
 	Acks     Acks
+	// Partial applies the rows that can be applied and reports the others, instead of nothing.
+	Partial bool
+	// Expires is when the target must not apply it any more; zero is never.
+	Expires time.Time
 	// Records is the number of rows in Data.
 	Records int
 	// Data is what the backend's Encoder made.
@@ -100,6 +104,8 @@ type Answer struct {
 	Offset int64
 	// Progress is what is stored of the splits concerned, with CodeSequenceGap for a Commit.
 	Progress []SplitProgress
+	// Pressure is how full the target's queues are, from 0 to 100, where it says so.
+	Pressure int
 }
 
 // RowError is one refused row of a request, or of a Commit's request.
@@ -133,6 +139,8 @@ func (a Answer) Err(op string) error {
 // and the progress that covers both.
 type Commit struct {
 	Owner Owner
+	// Lane is the lane's number in its run. Commits of a lane are applied in their order.
+	Lane int
 	// Progress is empty for a lane that runs without exactly-once.
 	Progress    []SplitProgress
 	Requests    []Request
@@ -144,7 +152,8 @@ type Commit struct {
 //
 // Concurrency: one goroutine at a time.
 type Encoder interface {
-	// Route finds the tablet of record i. An error is about this record alone and of class rejected.
+	// Route finds the tablet of record i: a number that stays the same while the backend lives, and that is
+	// below the next one. An error is about this record alone and of class rejected.
 	Route(b *Batch, i int) (tablet int, err error)
 	// Append adds the record that was routed last to a request's data.
 	Append(data []byte) []byte
@@ -164,15 +173,45 @@ type Backend interface {
 	Encoder(layout *Layout) (Encoder, error)
 	// InitWriter returns a writer id that no writer ever had.
 	InitWriter(ctx context.Context) (string, error)
-	// Send sends one request and waits for its answer.
-	Send(ctx context.Context, r *Request) Answer
+	// Send hands one request over. Requests of one tablet reach the target in the order of the calls. done is
+	// called once with the answer, from any goroutine and possibly before Send returns; after ctx has ended it is
+	// called soon. A request that certainly never left, such as over a refused connection, is CodeNotLeader.
+	//
+	// Blocking: while the target's connection takes nothing, until ctx ends.
+	// Ownership: the request's data belongs to the backend until done is called.
+	Send(ctx context.Context, r *Request, done func(Answer))
 	// Tablets describes where requests go.
 	Tablets() BackendInfo
 }
 
+// RequestSender is the part of a Backend that sends.
+type RequestSender interface {
+	Send(ctx context.Context, r *Request, done func(Answer))
+}
+
+// Await sends one request and waits for its answer.
+func Await(ctx context.Context, to RequestSender, r *Request) Answer {
+	answered := make(chan Answer, 1)
+	to.Send(ctx, r, func(a Answer) { answered <- a })
+	return <-answered
+}
+
+// Locator is a backend whose tablets may have to be found or made before requests go to them: a partition
+// that does not exist, a leader that moved.
+//
+// Concurrency: safe. Several callers that ask for one tablet cause one look-up.
+type Locator interface {
+	// Locate returns once requests for the tablet can be sent. After CodeNotLeader or CodeSequenceGap the writer
+	// asks again with refresh.
+	//
+	// Errors: misconfigured where the tablet cannot exist, such as above the limit of partitions; others pass.
+	Locate(ctx context.Context, tablet int, refresh bool) error
+}
+
 // BackendInfo names the table of a backend and the number of its tablets.
 type BackendInfo struct {
-	Table   string
+	Table string
+	// Tablets is their number now; it grows with partitions.
 	Tablets int
 	Keyed   bool
 }

@@ -96,6 +96,21 @@ type TableSpec struct {
 	Version string
 	// DistributeBy lists the columns by whose hash rows of a log table are spread, instead of by split.
 	DistributeBy []string
+	// PartitionBy divides the table into partitions with Tablets each, made when the first row comes.
+	PartitionBy PartitionBy
 	// Retention is how long the change log is kept; 0 means everything for log tables, 7 days for key tables.
 	Retention time.Duration
 }
+
+// PartitionBy says how the partition of a row is found. The zero value is a table without partitions.
+type PartitionBy struct {
+	// Column gives the partition; in a table with a key it is part of the key.
+	Column string
+	// Template is day or hour for a date or timestamp, in UTC, or value for a string, integer, bool or date.
+	Template string
+	// Limit bounds the number of partitions; 0 means PartitionsDefault.
+	Limit int
+}
+
+// PartitionsDefault is the limit of partitions of a table that does not say.
+const PartitionsDefault = 1000

@@ -230,6 +230,9 @@ type remoteRows struct {
 // Layout implements Rows.
 func (r *remoteRows) Layout() *forebay.Layout { return r.shown }
 
+// LogEnd implements Rows.
+func (r *remoteRows) LogEnd() int64 { return -1 }
+
 // Next implements Rows; the context of the scan bounds it too.
 func (r *remoteRows) Next(ctx context.Context, b *forebay.Batch) error {
 	for {

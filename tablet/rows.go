@@ -18,6 +18,19 @@ type ScanRequest struct {
 	Where func(b *forebay.Batch, i int) bool
 	// Limit ends the scan after so many rows; 0 means none.
 	Limit int64
+	// Prefix keeps the rows of a key table whose first key columns have the row's values; its schema has these
+	// columns alone. The zero Row keeps all.
+	Prefix forebay.Row
+	// Piece reads one tablet alone, in pieces that a reader can continue after a restart; nil reads all.
+	Piece *ScanPiece
+}
+
+// ScanPiece is the part of a scan that lies in one tablet, behind a key.
+type ScanPiece struct {
+	// Tablet is a number below that of TableInfo.Logs.
+	Tablet int
+	// After is an encoded key of a key table, as KeyEncoder makes it; empty begins at the first row.
+	After []byte
 }
 
 // Rows is a scan under way: a key table in the order of its keys over all tablets, a log table by tablet and offset.
@@ -28,6 +41,9 @@ type Rows interface {
 	Layout() *forebay.Layout
 	// Next fills the batch with the next rows; io.EOF, with an empty batch, is the end.
 	Next(ctx context.Context, b *forebay.Batch) error
+	// LogEnd is the offset of the tablet's log at which the scan of a piece stands: the log from there on holds every
+	// change that the scan does not show. It is -1 for other scans.
+	LogEnd() int64
 	// Close ends the scan. Closing twice is fine.
 	Close() error
 }

@@ -22,6 +22,8 @@ func fakeSchema() *forebay.Schema {
 
 // fakeBackend is a target of a few tablets. Row n goes to tablet n mod tablets; a row with a negative n has none.
 type fakeBackend struct {
+	sending sync.WaitGroup // the writer's Close waits for the answers
+
 	tablets int
 	// send answers a request; nil applies it at once.
 	send func(ctx context.Context, r *forebay.Request) forebay.Answer
@@ -59,15 +61,17 @@ func (b *fakeBackend) InitWriter(ctx context.Context) (string, error) {
 }
 
 // Send checks that nobody writes to the data while it is the target's.
-func (b *fakeBackend) Send(ctx context.Context, r *forebay.Request) forebay.Answer {
-	before := bytes.Clone(r.Data)
-	answer := b.answer(ctx, r)
-	if !bytes.Equal(before, r.Data) {
-		b.mu.Lock()
-		b.torn = append(b.torn, fmt.Sprintf("%v became %v", rowsOf(before), rowsOf(r.Data)))
-		b.mu.Unlock()
-	}
-	return answer
+func (b *fakeBackend) Send(ctx context.Context, r *forebay.Request, done func(forebay.Answer)) {
+	b.sending.Go(func() {
+		before := bytes.Clone(r.Data)
+		answer := b.answer(ctx, r)
+		if !bytes.Equal(before, r.Data) {
+			b.mu.Lock()
+			b.torn = append(b.torn, fmt.Sprintf("%v became %v", rowsOf(before), rowsOf(r.Data)))
+			b.mu.Unlock()
+		}
+		done(answer)
+	})
 }
 
 func (b *fakeBackend) answer(ctx context.Context, r *forebay.Request) forebay.Answer {

@@ -61,13 +61,19 @@ type Writer struct {
 	layout  *forebay.Layout
 	table   string
 
-	work    sync.WaitGroup  // requests in flight and the timer
-	ctx     context.Context //nolint:containedctx // ends with Close: it bounds the writer's goroutines, no call
-	cancel  context.CancelCauseFunc
-	changed chan struct{} // capacity 1: the timer is to look at the core again
-	release func() error  // once
+	work          sync.WaitGroup // the timer, and who asks for a writer id
+	flight        sync.WaitGroup // requests in the outbox or without their answer
+	sender        sync.WaitGroup
+	ctx           context.Context //nolint:containedctx // ends with Close: it bounds the writer's goroutines, no call
+	cancel        context.CancelCauseFunc
+	changed       chan struct{} // capacity 1: the timer is to look at the core again
+	release       func() error  // once
+	closeOutgoing func()        // once
+
+	outgoing chan struct{} // capacity 1: there is something in outbox; closed when nothing comes any more
 
 	mu       sync.Mutex
+	outbox   []outgoing // what the sender goroutine is to send, in order
 	core     *core
 	rows     *accumulator
 	requests map[int64]*sealed
@@ -87,6 +93,12 @@ type sealed struct {
 	settled  settlement
 }
 
+// outgoing is one send of a request.
+type outgoing struct {
+	action  action
+	request forebay.Request
+}
+
 // New makes a writer for rows of a layout.
 //
 // Errors: misconfigured where the configuration is wrong or the layout does not fit the table.
@@ -100,7 +112,8 @@ func New(backend forebay.Backend, layout *forebay.Layout, config Config) (*Write
 	}
 	w := &Writer{
 		backend: backend, config: config, memory: config.Memory, layout: layout, table: backend.Tablets().Table,
-		changed: make(chan struct{}, 1), core: newCore(config.Tuning, !config.WithoutIdempotence), rows: rows,
+		changed: make(chan struct{}, 1), outgoing: make(chan struct{}, 1),
+		core: newCore(config.Tuning, !config.WithoutIdempotence), rows: rows,
 		requests: map[int64]*sealed{},
 	}
 	w.release = sync.OnceValue(func() error {
@@ -109,11 +122,13 @@ func New(backend forebay.Backend, layout *forebay.Layout, config Config) (*Write
 		}
 		return config.Release()
 	})
+	w.closeOutgoing = sync.OnceFunc(func() { close(w.outgoing) })
 	if w.memory == nil {
 		w.memory = NewMemory(config.BufferMemory)
 	}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	w.work.Go(w.runTimer)
+	w.sender.Go(w.runSender)
 	return w, nil
 }
 
@@ -200,8 +215,12 @@ func (w *Writer) actLocked() {
 			s.request.Acks = w.config.Acks
 		case actSend:
 			s.request.WriterID, s.request.Sequence = w.core.writerID, a.sequence
-			request := s.request
-			w.work.Go(func() { w.runRequest(a, &request) })
+			w.flight.Add(1) // until it is answered
+			w.outbox = append(w.outbox, outgoing{action: a, request: s.request})
+			select {
+			case w.outgoing <- struct{}{}:
+			default:
+			}
 		case actSettle:
 			delete(w.requests, a.id)
 			s.settled = a.settled
@@ -223,10 +242,25 @@ func (w *Writer) wake() {
 	}
 }
 
-// runRequest sends one request and reports its answer.
-func (w *Writer) runRequest(a action, request *forebay.Request) {
-	answer := w.backend.Send(w.ctx, request)
-	w.event(func(now time.Time) { w.core.reply(a.tablet, a.id, answer, now) })
+// runSender hands requests over, in the order in which the core wants them sent.
+func (w *Writer) runSender() {
+	for range w.outgoing {
+		w.mu.Lock()
+		outbox := w.outbox
+		w.outbox = nil
+		w.mu.Unlock()
+		for i := range outbox {
+			w.send(&outbox[i])
+		}
+	}
+}
+
+// send sends one request and reports its answer.
+func (w *Writer) send(o *outgoing) {
+	w.backend.Send(w.ctx, &o.request, func(answer forebay.Answer) {
+		w.event(func(now time.Time) { w.core.reply(o.action.tablet, o.action.id, answer, now) })
+		w.flight.Done()
+	})
 }
 
 // runInit asks for a writer id until there is one.
@@ -348,6 +382,9 @@ func (w *Writer) Close() error {
 	w.mu.Unlock()
 	w.cancel(forebay.ErrClosed)
 	w.work.Wait()
+	w.flight.Wait() // only an answer can send something from here on, and it counts until then
+	w.closeOutgoing()
+	w.sender.Wait()
 	w.event(func(time.Time) { w.core.abandon() })
 	return w.release()
 }

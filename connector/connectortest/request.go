@@ -55,7 +55,7 @@ func (w *sequenceWriter) prepare(t T, b *forebay.Batch) []forebay.Request {
 func (w *sequenceWriter) send(t T, what string, rs []forebay.Request, want forebay.Code) {
 	t.Helper()
 	for _, r := range cloneRequests(rs) {
-		if a := w.backend.Send(t.Context(), &r); a.Code != want {
+		if a := forebay.Await(t.Context(), w.backend, &r); a.Code != want {
 			t.Errorf("%s: tablet %d, sequence %d: answer %d (%s), want %d", what, r.Tablet, r.Sequence, a.Code, a.Message, want)
 		}
 	}
@@ -87,7 +87,8 @@ func (h SinkHarness) checkRequestGap(t T) {
 	}
 	// A writer that the tablet never saw may as well be called unknown: nothing is applied either way.
 	for _, r := range cloneRequests(rs[1]) {
-		if a := w.backend.Send(t.Context(), &r); a.Code != forebay.CodeSequenceGap && a.Code != forebay.CodeUnknownWriter {
+		a := forebay.Await(t.Context(), w.backend, &r)
+		if a.Code != forebay.CodeSequenceGap && a.Code != forebay.CodeUnknownWriter {
 			t.Errorf("sequence 1 before 0: answer %d (%s), want 425 or 410", a.Code, a.Message)
 		}
 	}
@@ -114,7 +115,7 @@ func (h SinkHarness) checkRequestChanged(t T) {
 			continue
 		}
 		other[0].WriterID, other[0].Sequence = w.id, 0
-		a := w.backend.Send(t.Context(), &other[0])
+		a := forebay.Await(t.Context(), w.backend, &other[0])
 		if err := a.Err("send"); err == nil || forebay.ClassOf(err) != forebay.ClassCorrupt {
 			t.Errorf("other bytes under a used sequence: answer %d (%s), want class corrupt", a.Code, a.Message)
 		}
@@ -172,7 +173,7 @@ func (h SinkHarness) checkRequestLostAnswer(t T) {
 	first := w.prepare(t, h.batch(0))
 	s.LoseAnswer()
 	again := cloneRequests(first)
-	a := w.backend.Send(t.Context(), &again[0])
+	a := forebay.Await(t.Context(), w.backend, &again[0])
 	if a.Code == forebay.CodeOK || forebay.ClassOf(a.Err("send")) != forebay.ClassAmbiguous {
 		t.Errorf("a lost answer came back as %d (%s), want class ambiguous", a.Code, a.Message)
 	}
@@ -198,13 +199,13 @@ func (h SinkHarness) checkRequestCancel(t T) {
 	var a forebay.Answer
 	within(t, h.Patience, "a request whose context ended", func() {
 		r := cloneRequests(first)
-		a = w.backend.Send(ctx, &r[0])
+		a = forebay.Await(ctx, w.backend, &r[0])
 	})
 	release()
 	expectGivenUp(t, "a request", a)
 	// However it ended, the repeat makes it once.
 	for _, r := range cloneRequests(first) {
-		if a := w.backend.Send(t.Context(), &r); a.Code != forebay.CodeOK && a.Code != forebay.CodeDuplicate {
+		if a := forebay.Await(t.Context(), w.backend, &r); a.Code != forebay.CodeOK && a.Code != forebay.CodeDuplicate {
 			t.Errorf("the repeat of a request that was given up: answer %d (%s)", a.Code, a.Message)
 		}
 	}

@@ -292,7 +292,11 @@ func decode(data []byte) (records []connectortest.Stored, row int, ok bool) {
 	return records, row, true
 }
 
-func (m *memorySystem) Send(ctx context.Context, r *forebay.Request) forebay.Answer {
+func (m *memorySystem) Send(ctx context.Context, r *forebay.Request, done func(forebay.Answer)) {
+	done(m.send(ctx, r))
+}
+
+func (m *memorySystem) send(ctx context.Context, r *forebay.Request) forebay.Answer {
 	if err := m.wait(ctx); err != nil {
 		return forebay.Answer{Code: forebay.CodeTimeout, Message: "given up"}
 	}

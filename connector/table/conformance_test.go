@@ -132,8 +132,8 @@ func (l losingBackend) answer(a forebay.Answer) forebay.Answer {
 	return a
 }
 
-func (l losingBackend) Send(ctx context.Context, r *forebay.Request) forebay.Answer {
-	return l.answer(l.Backend.Send(ctx, r))
+func (l losingBackend) Send(ctx context.Context, r *forebay.Request, done func(forebay.Answer)) {
+	l.Backend.Send(ctx, r, func(a forebay.Answer) { done(l.answer(a)) })
 }
 
 func (l losingBackend) Commit(ctx context.Context, c *forebay.Commit) func(context.Context) forebay.Answer {

@@ -155,7 +155,7 @@ func TestDropRemovesEverythingAndRefusesWhileOpen(t *testing.T) {
 	if err := s.Drop(t.Context(), "users"); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.Send(t.Context(), &late), forebay.CodeNotFound)
+	wantCode(t, forebay.Await(t.Context(), s, &late), forebay.CodeNotFound)
 	if err := s.Drop(t.Context(), "users"); !isNoSuchTable(err) || !strings.Contains(err.Error(), "others") {
 		t.Errorf("drop of a missing table: %v", err)
 	}

@@ -346,7 +346,7 @@ func TestPoisonedStoreAnswersCorrupt(t *testing.T) {
 			t.Fatalf("answer %d: %+v, want corrupt", i, a)
 		}
 		r := o.one("a", "2,x")
-		a = s.Send(t.Context(), &r)
+		a = forebay.Await(t.Context(), s, &r)
 	}
 	if _, err := s.State(t.Context(), "flights"); forebay.ClassOf(err) != forebay.ClassCorrupt {
 		t.Errorf("state: %v", err)

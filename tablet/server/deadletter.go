@@ -124,7 +124,7 @@ func (s *Server) AppendDeadLetters(ctx context.Context, pipeline string, letters
 	if err != nil {
 		return classified("write dead letters", err)
 	}
-	return s.Send(ctx, r).Err("write dead letters")
+	return forebay.Await(ctx, s, r).Err("write dead letters")
 }
 
 // TrimDeadLetters implements forebay.DeadLetterHolder: it removes the letters at or above the positions, and those

@@ -64,8 +64,8 @@ func (h *handle) InitWriter(context.Context) (string, error) {
 }
 
 // Send implements forebay.Backend.
-func (h *handle) Send(ctx context.Context, r *forebay.Request) forebay.Answer {
-	return h.server.Send(ctx, r)
+func (h *handle) Send(ctx context.Context, r *forebay.Request, done func(forebay.Answer)) {
+	h.server.Send(ctx, r, done)
 }
 
 // Commit implements forebay.Committer.

@@ -76,6 +76,9 @@ func (s *Server) Scan(ctx context.Context, r ScanRequest) (tablet.Rows, error) {
 // Layout is that of the rows that Next gives.
 func (sc *scanner) Layout() *forebay.Layout { return sc.shown }
 
+// LogEnd implements tablet.Rows.
+func (sc *scanner) LogEnd() int64 { return -1 }
+
 // Next fills the batch with the next rows; io.EOF, with an empty batch, is the end. The split of the batch names
 // the tablet where all its rows come from one; the offset of a record is that in the log of a log table.
 //

@@ -17,29 +17,41 @@ const writerIDMax = 128
 // Send applies one request of a writer that stands alone. With a writer id it applies once, however often it is
 // sent; without one every time.
 //
-// Blocking: with AcksAll until it is durable; else until it is in the log, and it is synced within 100 ms.
-func (s *Server) Send(ctx context.Context, r *forebay.Request) forebay.Answer {
+// The order among the requests of the tablet is that of the calls. done is called with AcksAll when it is durable;
+// else when it is in the log, and it is synced within 100 ms.
+//
+// Blocking: until it is in the log.
+func (s *Server) Send(ctx context.Context, r *forebay.Request, done func(forebay.Answer)) {
+	answer, batch, within := s.send(r)
+	if batch == 0 {
+		done(answer)
+		return
+	}
+	s.work.Go(func() { done(s.settled(ctx, answer, batch, within)) })
+}
+
+// send applies the request. Where the answer has to wait until something is durable, it says for which batch.
+func (s *Server) send(r *forebay.Request) (answer forebay.Answer, batch uint64, within time.Duration) {
 	if len(r.WriterID) > writerIDMax {
-		return *refusal400("a writer id has at most %d bytes", writerIDMax)
+		return *refusal400("a writer id has at most %d bytes", writerIDMax), 0, 0
 	}
 	d := s.spare.take(1)
 	defer s.spare.give(d)
 	if refusal := s.add(d, r, 0); refusal != nil {
-		return *refusal
+		return *refusal, 0, 0
 	}
 	if refusal := d.lock(s.store); refusal != nil {
-		return *refusal
+		return *refusal, 0, 0
 	}
-	answer, batch := s.sendLocked(d, r)
+	answer, batch = s.sendLocked(d, r)
 	d.unlock()
-	within := store.SyncNow
 	switch {
 	case answer.Code == forebay.CodeDuplicate:
-		within = store.SyncSoon
+		return answer, batch, store.SyncSoon
 	case answer.Code != forebay.CodeOK || r.Acks != forebay.AcksAll:
-		return answer
+		return answer, 0, 0
 	}
-	return s.settled(ctx, answer, batch, within)
+	return answer, batch, store.SyncNow
 }
 
 // settled is the answer once the batch is durable.

@@ -27,9 +27,9 @@ func TestSendAppliesEachSequenceOnceTS4(t *testing.T) {
 	request := func(sequence int64) *forebay.Request {
 		return sequenced(o.one("a", fmt.Sprintf("%d,x", sequence)), id, sequence)
 	}
-	wantCode(t, o.handle.Send(t.Context(), request(1)), forebay.CodeUnknownWriter)
+	wantCode(t, forebay.Await(t.Context(), o.handle, request(1)), forebay.CodeUnknownWriter)
 	for i := range int64(7) {
-		a := o.handle.Send(t.Context(), request(i))
+		a := forebay.Await(t.Context(), o.handle, request(i))
 		wantCode(t, a, forebay.CodeOK)
 		if a.Offset != i {
 			t.Errorf("sequence %d went to offset %d", i, a.Offset)
@@ -37,15 +37,15 @@ func TestSendAppliesEachSequenceOnceTS4(t *testing.T) {
 	}
 	check := func(s *Server) {
 		t.Helper()
-		wantCode(t, s.Send(t.Context(), request(8)), forebay.CodeSequenceGap)
+		wantCode(t, forebay.Await(t.Context(), s, request(8)), forebay.CodeSequenceGap)
 		for i := range int64(7) {
-			a := s.Send(t.Context(), request(i))
+			a := forebay.Await(t.Context(), s, request(i))
 			wantCode(t, a, forebay.CodeDuplicate)
 			if i >= 2 && a.Offset != i {
 				t.Errorf("the duplicate of sequence %d lies at %d", i, a.Offset)
 			}
 		}
-		a := s.Send(t.Context(), sequenced(o.one("a", "99,other"), id, 6))
+		a := forebay.Await(t.Context(), s, sequenced(o.one("a", "99,other"), id, 6))
 		if a.Code != forebay.CodeServerError || a.Class != forebay.ClassCorrupt {
 			t.Errorf("other bytes under an applied sequence: %+v, want corrupt", a)
 		}
@@ -53,7 +53,7 @@ func TestSendAppliesEachSequenceOnceTS4(t *testing.T) {
 	check(s)
 	s = reopen(t, s, fs)
 	check(s)
-	wantCode(t, s.Send(t.Context(), request(7)), forebay.CodeOK)
+	wantCode(t, forebay.Await(t.Context(), s, request(7)), forebay.CodeOK)
 	diff(t, "count", count(t, s, "clicks"), int64(8))
 }
 
@@ -62,8 +62,8 @@ func TestSendWithoutWriterAppliesEveryTime(t *testing.T) {
 	s := open(t)
 	o := openTable(t, s, logSpec("clicks"))
 	r := o.one("a", "1,x")
-	wantCode(t, s.Send(t.Context(), &r), forebay.CodeOK)
-	wantCode(t, s.Send(t.Context(), &r), forebay.CodeOK)
+	wantCode(t, forebay.Await(t.Context(), s, &r), forebay.CodeOK)
+	wantCode(t, forebay.Await(t.Context(), s, &r), forebay.CodeOK)
 	diff(t, "count", count(t, s, "clicks"), int64(2))
 }
 
@@ -73,7 +73,7 @@ func TestAcksOneIsDurableSoonByItself(t *testing.T) {
 	o := openTable(t, s, logSpec("clicks"))
 	r := o.one("a", "1,x")
 	r.Acks = forebay.AcksOne
-	a := s.Send(t.Context(), &r)
+	a := forebay.Await(t.Context(), s, &r)
 	wantCode(t, a, forebay.CodeOK)
 	reader, err := s.ReadLog("clicks", r.Tablet, 0)
 	if err != nil {
@@ -85,7 +85,7 @@ func TestAcksOneIsDurableSoonByItself(t *testing.T) {
 		if err := reader.Next(t.Context(), b); err != nil || b.Record(0).Offset != want {
 			t.Fatalf("row %d: %v", want, err)
 		}
-		wantCode(t, s.Send(t.Context(), &r), forebay.CodeOK)
+		wantCode(t, forebay.Await(t.Context(), s, &r), forebay.CodeOK)
 	}
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
@@ -102,18 +102,18 @@ func TestWritersAreForgottenWhenIdleOrTooMany(t *testing.T) {
 	const day = 24 * 60 * 60 * 1_000_000
 	for i := range writersMax {
 		now += 1_000
-		wantCode(t, s.Send(t.Context(), sequenced(r, fmt.Sprint("writer", i), 0)), forebay.CodeOK)
+		wantCode(t, forebay.Await(t.Context(), s, sequenced(r, fmt.Sprint("writer", i), 0)), forebay.CodeOK)
 	}
 	writers := func() int { return len(o.handle.table.tablets[r.Tablet].state.writers) }
 	if writers() != writersMax {
 		t.Fatalf("%d writers, want %d", writers(), writersMax)
 	}
-	wantCode(t, s.Send(t.Context(), sequenced(r, "one more", 0)), forebay.CodeOK)
+	wantCode(t, forebay.Await(t.Context(), s, sequenced(r, "one more", 0)), forebay.CodeOK)
 	if got := writers(); got != writersMax/2+1 {
 		t.Errorf("%d writers after one more, want %d", got, writersMax/2+1)
 	}
-	wantCode(t, s.Send(t.Context(), sequenced(r, "writer0", 1)), forebay.CodeUnknownWriter)
-	wantCode(t, s.Send(t.Context(), sequenced(r, "writer9999", 1)), forebay.CodeOK)
+	wantCode(t, forebay.Await(t.Context(), s, sequenced(r, "writer0", 1)), forebay.CodeUnknownWriter)
+	wantCode(t, forebay.Await(t.Context(), s, sequenced(r, "writer9999", 1)), forebay.CodeOK)
 	state := &o.handle.table.tablets[r.Tablet].state
 	now += 8 * day
 	if gone := state.expired(now, writersMax); len(gone) != writers() {
