@@ -247,7 +247,7 @@ func (s *Server) Describe(_ context.Context, name string) (tablet.TableInfo, err
 		return tablet.TableInfo{}, err
 	}
 	d := t.descriptor.Load()
-	info := tablet.TableInfo{TableSpec: d.spec(), SchemaID: d.currentID}
+	info := tablet.TableInfo{TableSpec: d.spec(), ID: t.id, SchemaID: d.currentID}
 	for _, tb := range t.tablets {
 		if err := tb.load(s.store); err != nil {
 			return tablet.TableInfo{}, classified("describe table", err)

@@ -17,8 +17,6 @@ import (
 
 // Limits of what is written at once.
 const (
-	// RowBytesMax bounds one row.
-	RowBytesMax = 16 * forebay.MiB
 	// deliveryBytesMax bounds everything that one commit or request holds.
 	deliveryBytesMax = forebay.GiB
 	// entryOverhead is what an entry takes in a store batch beside key and value, at most.

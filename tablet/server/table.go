@@ -7,10 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/store"
+	"github.com/forebay-io/forebay/tablet"
 )
 
 // table is a table of the catalogue while the server runs.
@@ -54,7 +53,7 @@ func newTable(d *descriptor) *table {
 // placeOf is the tablet of an encoded key.
 func (t *table) placeOf(key []byte) place { return t.tablets[t.tabletOf(key)].place }
 
-func (t *table) tabletOf(key []byte) int { return int(xxhash.Sum64(key) % uint64(len(t.tablets))) }
+func (t *table) tabletOf(key []byte) int { return tablet.TabletOf(key, len(t.tablets)) }
 
 // load is loadLocked for those who only look.
 func (t *tabletLog) load(from store.Reader) error {

@@ -1504,6 +1504,102 @@ func (*DropTableAnswer) Descriptor() ([]byte, []int) {
 	return file_tablet_proto_rawDescGZIP(), []int{21}
 }
 
+type ShapeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TableId       uint32                 `protobuf:"varint,1,opt,name=table_id,json=tableId,proto3" json:"table_id,omitempty"`
+	Columns       []*Column              `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShapeRequest) Reset() {
+	*x = ShapeRequest{}
+	mi := &file_tablet_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShapeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShapeRequest) ProtoMessage() {}
+
+func (x *ShapeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tablet_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShapeRequest.ProtoReflect.Descriptor instead.
+func (*ShapeRequest) Descriptor() ([]byte, []int) {
+	return file_tablet_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ShapeRequest) GetTableId() uint32 {
+	if x != nil {
+		return x.TableId
+	}
+	return 0
+}
+
+func (x *ShapeRequest) GetColumns() []*Column {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+type ShapeAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SchemaId      uint32                 `protobuf:"varint,1,opt,name=schema_id,json=schemaId,proto3" json:"schema_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShapeAnswer) Reset() {
+	*x = ShapeAnswer{}
+	mi := &file_tablet_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShapeAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShapeAnswer) ProtoMessage() {}
+
+func (x *ShapeAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_tablet_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShapeAnswer.ProtoReflect.Descriptor instead.
+func (*ShapeAnswer) Descriptor() ([]byte, []int) {
+	return file_tablet_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ShapeAnswer) GetSchemaId() uint32 {
+	if x != nil {
+		return x.SchemaId
+	}
+	return 0
+}
+
 type CreatePartitionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TableId       uint32                 `protobuf:"varint,1,opt,name=table_id,json=tableId,proto3" json:"table_id,omitempty"`
@@ -1514,7 +1610,7 @@ type CreatePartitionRequest struct {
 
 func (x *CreatePartitionRequest) Reset() {
 	*x = CreatePartitionRequest{}
-	mi := &file_tablet_proto_msgTypes[22]
+	mi := &file_tablet_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1622,7 @@ func (x *CreatePartitionRequest) String() string {
 func (*CreatePartitionRequest) ProtoMessage() {}
 
 func (x *CreatePartitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[22]
+	mi := &file_tablet_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1635,7 @@ func (x *CreatePartitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePartitionRequest.ProtoReflect.Descriptor instead.
 func (*CreatePartitionRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{22}
+	return file_tablet_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreatePartitionRequest) GetTableId() uint32 {
@@ -1566,7 +1662,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_tablet_proto_msgTypes[23]
+	mi := &file_tablet_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1578,7 +1674,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[23]
+	mi := &file_tablet_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1591,7 +1687,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{23}
+	return file_tablet_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LookupRequest) GetTable() string {
@@ -1623,7 +1719,7 @@ type ScanRequest struct {
 
 func (x *ScanRequest) Reset() {
 	*x = ScanRequest{}
-	mi := &file_tablet_proto_msgTypes[24]
+	mi := &file_tablet_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1731,7 @@ func (x *ScanRequest) String() string {
 func (*ScanRequest) ProtoMessage() {}
 
 func (x *ScanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[24]
+	mi := &file_tablet_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1744,7 @@ func (x *ScanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
 func (*ScanRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{24}
+	return file_tablet_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ScanRequest) GetTable() string {
@@ -1712,7 +1808,7 @@ type RowsAnswer struct {
 
 func (x *RowsAnswer) Reset() {
 	*x = RowsAnswer{}
-	mi := &file_tablet_proto_msgTypes[25]
+	mi := &file_tablet_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1820,7 @@ func (x *RowsAnswer) String() string {
 func (*RowsAnswer) ProtoMessage() {}
 
 func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[25]
+	mi := &file_tablet_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1833,7 @@ func (x *RowsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowsAnswer.ProtoReflect.Descriptor instead.
 func (*RowsAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{25}
+	return file_tablet_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RowsAnswer) GetColumns() []*Column {
@@ -1777,7 +1873,7 @@ type CountRequest struct {
 
 func (x *CountRequest) Reset() {
 	*x = CountRequest{}
-	mi := &file_tablet_proto_msgTypes[26]
+	mi := &file_tablet_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1885,7 @@ func (x *CountRequest) String() string {
 func (*CountRequest) ProtoMessage() {}
 
 func (x *CountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[26]
+	mi := &file_tablet_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1898,7 @@ func (x *CountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountRequest.ProtoReflect.Descriptor instead.
 func (*CountRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{26}
+	return file_tablet_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CountRequest) GetTable() string {
@@ -1821,7 +1917,7 @@ type CountAnswer struct {
 
 func (x *CountAnswer) Reset() {
 	*x = CountAnswer{}
-	mi := &file_tablet_proto_msgTypes[27]
+	mi := &file_tablet_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1929,7 @@ func (x *CountAnswer) String() string {
 func (*CountAnswer) ProtoMessage() {}
 
 func (x *CountAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[27]
+	mi := &file_tablet_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +1942,7 @@ func (x *CountAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountAnswer.ProtoReflect.Descriptor instead.
 func (*CountAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{27}
+	return file_tablet_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CountAnswer) GetCount() int64 {
@@ -1868,7 +1964,7 @@ type ReadLogRequest struct {
 
 func (x *ReadLogRequest) Reset() {
 	*x = ReadLogRequest{}
-	mi := &file_tablet_proto_msgTypes[28]
+	mi := &file_tablet_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1976,7 @@ func (x *ReadLogRequest) String() string {
 func (*ReadLogRequest) ProtoMessage() {}
 
 func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[28]
+	mi := &file_tablet_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1989,7 @@ func (x *ReadLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{28}
+	return file_tablet_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReadLogRequest) GetTable() string {
@@ -1936,7 +2032,7 @@ type LogAnswer struct {
 
 func (x *LogAnswer) Reset() {
 	*x = LogAnswer{}
-	mi := &file_tablet_proto_msgTypes[29]
+	mi := &file_tablet_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2044,7 @@ func (x *LogAnswer) String() string {
 func (*LogAnswer) ProtoMessage() {}
 
 func (x *LogAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[29]
+	mi := &file_tablet_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2057,7 @@ func (x *LogAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAnswer.ProtoReflect.Descriptor instead.
 func (*LogAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{29}
+	return file_tablet_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogAnswer) GetColumns() []*Column {
@@ -2001,7 +2097,7 @@ type StateRequest struct {
 
 func (x *StateRequest) Reset() {
 	*x = StateRequest{}
-	mi := &file_tablet_proto_msgTypes[30]
+	mi := &file_tablet_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2109,7 @@ func (x *StateRequest) String() string {
 func (*StateRequest) ProtoMessage() {}
 
 func (x *StateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[30]
+	mi := &file_tablet_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2122,7 @@ func (x *StateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateRequest.ProtoReflect.Descriptor instead.
 func (*StateRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{30}
+	return file_tablet_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StateRequest) GetPipeline() string {
@@ -2047,7 +2143,7 @@ type StateAnswer struct {
 
 func (x *StateAnswer) Reset() {
 	*x = StateAnswer{}
-	mi := &file_tablet_proto_msgTypes[31]
+	mi := &file_tablet_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2155,7 @@ func (x *StateAnswer) String() string {
 func (*StateAnswer) ProtoMessage() {}
 
 func (x *StateAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[31]
+	mi := &file_tablet_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2168,7 @@ func (x *StateAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateAnswer.ProtoReflect.Descriptor instead.
 func (*StateAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{31}
+	return file_tablet_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *StateAnswer) GetOwner() *Owner {
@@ -2107,7 +2203,7 @@ type FenceRequest struct {
 
 func (x *FenceRequest) Reset() {
 	*x = FenceRequest{}
-	mi := &file_tablet_proto_msgTypes[32]
+	mi := &file_tablet_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2215,7 @@ func (x *FenceRequest) String() string {
 func (*FenceRequest) ProtoMessage() {}
 
 func (x *FenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[32]
+	mi := &file_tablet_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2228,7 @@ func (x *FenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceRequest.ProtoReflect.Descriptor instead.
 func (*FenceRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{32}
+	return file_tablet_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *FenceRequest) GetOwner() *Owner {
@@ -2164,7 +2260,7 @@ type FenceAnswer struct {
 
 func (x *FenceAnswer) Reset() {
 	*x = FenceAnswer{}
-	mi := &file_tablet_proto_msgTypes[33]
+	mi := &file_tablet_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2272,7 @@ func (x *FenceAnswer) String() string {
 func (*FenceAnswer) ProtoMessage() {}
 
 func (x *FenceAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[33]
+	mi := &file_tablet_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2285,7 @@ func (x *FenceAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceAnswer.ProtoReflect.Descriptor instead.
 func (*FenceAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{33}
+	return file_tablet_proto_rawDescGZIP(), []int{35}
 }
 
 type ForgetRequest struct {
@@ -2201,7 +2297,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_tablet_proto_msgTypes[34]
+	mi := &file_tablet_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2309,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[34]
+	mi := &file_tablet_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2322,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{34}
+	return file_tablet_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ForgetRequest) GetPipeline() string {
@@ -2244,7 +2340,7 @@ type ForgetAnswer struct {
 
 func (x *ForgetAnswer) Reset() {
 	*x = ForgetAnswer{}
-	mi := &file_tablet_proto_msgTypes[35]
+	mi := &file_tablet_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2256,7 +2352,7 @@ func (x *ForgetAnswer) String() string {
 func (*ForgetAnswer) ProtoMessage() {}
 
 func (x *ForgetAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[35]
+	mi := &file_tablet_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2269,7 +2365,7 @@ func (x *ForgetAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetAnswer.ProtoReflect.Descriptor instead.
 func (*ForgetAnswer) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{35}
+	return file_tablet_proto_rawDescGZIP(), []int{37}
 }
 
 // Error is why a call failed, in the details of its status.
@@ -2286,7 +2382,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_tablet_proto_msgTypes[36]
+	mi := &file_tablet_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2394,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_tablet_proto_msgTypes[36]
+	mi := &file_tablet_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2407,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_tablet_proto_rawDescGZIP(), []int{36}
+	return file_tablet_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Error) GetOp() string {
@@ -2462,7 +2558,12 @@ const file_tablet_proto_rawDesc = "" +
 	"\x04open\x18\x02 \x01(\bR\x04open\"&\n" +
 	"\x10DropTableRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x11\n" +
-	"\x0fDropTableAnswer\"G\n" +
+	"\x0fDropTableAnswer\"^\n" +
+	"\fShapeRequest\x12\x19\n" +
+	"\btable_id\x18\x01 \x01(\rR\atableId\x123\n" +
+	"\acolumns\x18\x02 \x03(\v2\x19.forebay.tablet.v1.ColumnR\acolumns\"*\n" +
+	"\vShapeAnswer\x12\x1b\n" +
+	"\tschema_id\x18\x01 \x01(\rR\bschemaId\"G\n" +
 	"\x16CreatePartitionRequest\x12\x19\n" +
 	"\btable_id\x18\x01 \x01(\rR\atableId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"9\n" +
@@ -2521,7 +2622,7 @@ const file_tablet_proto_rawDesc = "" +
 	"\x04Acks\x12\f\n" +
 	"\bACKS_ALL\x10\x00\x12\f\n" +
 	"\bACKS_ONE\x10\x01\x12\r\n" +
-	"\tACKS_NONE\x10\x022\x82\n" +
+	"\tACKS_NONE\x10\x022\xcc\n" +
 	"\n" +
 	"\aTablets\x12G\n" +
 	"\x05Write\x12\x1f.forebay.tablet.v1.WriteRequest\x1a\x19.forebay.tablet.v1.Answer(\x010\x01\x12I\n" +
@@ -2533,7 +2634,8 @@ const file_tablet_proto_rawDesc = "" +
 	"ListTables\x12$.forebay.tablet.v1.ListTablesRequest\x1a#.forebay.tablet.v1.ListTablesAnswer\x12R\n" +
 	"\rDescribeTable\x12'.forebay.tablet.v1.DescribeTableRequest\x1a\x18.forebay.tablet.v1.Table\x12N\n" +
 	"\vCreateTable\x12%.forebay.tablet.v1.CreateTableRequest\x1a\x18.forebay.tablet.v1.Table\x12T\n" +
-	"\tDropTable\x12#.forebay.tablet.v1.DropTableRequest\x1a\".forebay.tablet.v1.DropTableAnswer\x12Z\n" +
+	"\tDropTable\x12#.forebay.tablet.v1.DropTableRequest\x1a\".forebay.tablet.v1.DropTableAnswer\x12H\n" +
+	"\x05Shape\x12\x1f.forebay.tablet.v1.ShapeRequest\x1a\x1e.forebay.tablet.v1.ShapeAnswer\x12Z\n" +
 	"\x0fCreatePartition\x12).forebay.tablet.v1.CreatePartitionRequest\x1a\x1c.forebay.tablet.v1.Partition\x12I\n" +
 	"\x06Lookup\x12 .forebay.tablet.v1.LookupRequest\x1a\x1d.forebay.tablet.v1.RowsAnswer\x12G\n" +
 	"\x04Scan\x12\x1e.forebay.tablet.v1.ScanRequest\x1a\x1d.forebay.tablet.v1.RowsAnswer0\x01\x12H\n" +
@@ -2556,7 +2658,7 @@ func file_tablet_proto_rawDescGZIP() []byte {
 }
 
 var file_tablet_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tablet_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_tablet_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_tablet_proto_goTypes = []any{
 	(Acks)(0),                      // 0: forebay.tablet.v1.Acks
 	(*WriteRequest)(nil),           // 1: forebay.tablet.v1.WriteRequest
@@ -2581,21 +2683,23 @@ var file_tablet_proto_goTypes = []any{
 	(*CreateTableRequest)(nil),     // 20: forebay.tablet.v1.CreateTableRequest
 	(*DropTableRequest)(nil),       // 21: forebay.tablet.v1.DropTableRequest
 	(*DropTableAnswer)(nil),        // 22: forebay.tablet.v1.DropTableAnswer
-	(*CreatePartitionRequest)(nil), // 23: forebay.tablet.v1.CreatePartitionRequest
-	(*LookupRequest)(nil),          // 24: forebay.tablet.v1.LookupRequest
-	(*ScanRequest)(nil),            // 25: forebay.tablet.v1.ScanRequest
-	(*RowsAnswer)(nil),             // 26: forebay.tablet.v1.RowsAnswer
-	(*CountRequest)(nil),           // 27: forebay.tablet.v1.CountRequest
-	(*CountAnswer)(nil),            // 28: forebay.tablet.v1.CountAnswer
-	(*ReadLogRequest)(nil),         // 29: forebay.tablet.v1.ReadLogRequest
-	(*LogAnswer)(nil),              // 30: forebay.tablet.v1.LogAnswer
-	(*StateRequest)(nil),           // 31: forebay.tablet.v1.StateRequest
-	(*StateAnswer)(nil),            // 32: forebay.tablet.v1.StateAnswer
-	(*FenceRequest)(nil),           // 33: forebay.tablet.v1.FenceRequest
-	(*FenceAnswer)(nil),            // 34: forebay.tablet.v1.FenceAnswer
-	(*ForgetRequest)(nil),          // 35: forebay.tablet.v1.ForgetRequest
-	(*ForgetAnswer)(nil),           // 36: forebay.tablet.v1.ForgetAnswer
-	(*Error)(nil),                  // 37: forebay.tablet.v1.Error
+	(*ShapeRequest)(nil),           // 23: forebay.tablet.v1.ShapeRequest
+	(*ShapeAnswer)(nil),            // 24: forebay.tablet.v1.ShapeAnswer
+	(*CreatePartitionRequest)(nil), // 25: forebay.tablet.v1.CreatePartitionRequest
+	(*LookupRequest)(nil),          // 26: forebay.tablet.v1.LookupRequest
+	(*ScanRequest)(nil),            // 27: forebay.tablet.v1.ScanRequest
+	(*RowsAnswer)(nil),             // 28: forebay.tablet.v1.RowsAnswer
+	(*CountRequest)(nil),           // 29: forebay.tablet.v1.CountRequest
+	(*CountAnswer)(nil),            // 30: forebay.tablet.v1.CountAnswer
+	(*ReadLogRequest)(nil),         // 31: forebay.tablet.v1.ReadLogRequest
+	(*LogAnswer)(nil),              // 32: forebay.tablet.v1.LogAnswer
+	(*StateRequest)(nil),           // 33: forebay.tablet.v1.StateRequest
+	(*StateAnswer)(nil),            // 34: forebay.tablet.v1.StateAnswer
+	(*FenceRequest)(nil),           // 35: forebay.tablet.v1.FenceRequest
+	(*FenceAnswer)(nil),            // 36: forebay.tablet.v1.FenceAnswer
+	(*ForgetRequest)(nil),          // 37: forebay.tablet.v1.ForgetRequest
+	(*ForgetAnswer)(nil),           // 38: forebay.tablet.v1.ForgetAnswer
+	(*Error)(nil),                  // 39: forebay.tablet.v1.Error
 }
 var file_tablet_proto_depIdxs = []int32{
 	0,  // 0: forebay.tablet.v1.WriteRequest.acks:type_name -> forebay.tablet.v1.Acks
@@ -2611,49 +2715,52 @@ var file_tablet_proto_depIdxs = []int32{
 	16, // 10: forebay.tablet.v1.Table.logs:type_name -> forebay.tablet.v1.LogRange
 	14, // 11: forebay.tablet.v1.ListTablesAnswer.tables:type_name -> forebay.tablet.v1.Table
 	14, // 12: forebay.tablet.v1.CreateTableRequest.table:type_name -> forebay.tablet.v1.Table
-	12, // 13: forebay.tablet.v1.RowsAnswer.columns:type_name -> forebay.tablet.v1.Column
-	12, // 14: forebay.tablet.v1.LogAnswer.columns:type_name -> forebay.tablet.v1.Column
-	5,  // 15: forebay.tablet.v1.StateAnswer.owner:type_name -> forebay.tablet.v1.Owner
-	6,  // 16: forebay.tablet.v1.StateAnswer.splits:type_name -> forebay.tablet.v1.SplitProgress
-	5,  // 17: forebay.tablet.v1.FenceRequest.owner:type_name -> forebay.tablet.v1.Owner
-	6,  // 18: forebay.tablet.v1.FenceRequest.seed:type_name -> forebay.tablet.v1.SplitProgress
-	1,  // 19: forebay.tablet.v1.Tablets.Write:input_type -> forebay.tablet.v1.WriteRequest
-	2,  // 20: forebay.tablet.v1.Tablets.Commit:input_type -> forebay.tablet.v1.CommitRequest
-	8,  // 21: forebay.tablet.v1.Tablets.InitWriter:input_type -> forebay.tablet.v1.InitWriterRequest
-	10, // 22: forebay.tablet.v1.Tablets.Cluster:input_type -> forebay.tablet.v1.ClusterRequest
-	17, // 23: forebay.tablet.v1.Tablets.ListTables:input_type -> forebay.tablet.v1.ListTablesRequest
-	19, // 24: forebay.tablet.v1.Tablets.DescribeTable:input_type -> forebay.tablet.v1.DescribeTableRequest
-	20, // 25: forebay.tablet.v1.Tablets.CreateTable:input_type -> forebay.tablet.v1.CreateTableRequest
-	21, // 26: forebay.tablet.v1.Tablets.DropTable:input_type -> forebay.tablet.v1.DropTableRequest
-	23, // 27: forebay.tablet.v1.Tablets.CreatePartition:input_type -> forebay.tablet.v1.CreatePartitionRequest
-	24, // 28: forebay.tablet.v1.Tablets.Lookup:input_type -> forebay.tablet.v1.LookupRequest
-	25, // 29: forebay.tablet.v1.Tablets.Scan:input_type -> forebay.tablet.v1.ScanRequest
-	27, // 30: forebay.tablet.v1.Tablets.Count:input_type -> forebay.tablet.v1.CountRequest
-	29, // 31: forebay.tablet.v1.Tablets.ReadLog:input_type -> forebay.tablet.v1.ReadLogRequest
-	31, // 32: forebay.tablet.v1.Tablets.State:input_type -> forebay.tablet.v1.StateRequest
-	33, // 33: forebay.tablet.v1.Tablets.Fence:input_type -> forebay.tablet.v1.FenceRequest
-	35, // 34: forebay.tablet.v1.Tablets.Forget:input_type -> forebay.tablet.v1.ForgetRequest
-	3,  // 35: forebay.tablet.v1.Tablets.Write:output_type -> forebay.tablet.v1.Answer
-	3,  // 36: forebay.tablet.v1.Tablets.Commit:output_type -> forebay.tablet.v1.Answer
-	9,  // 37: forebay.tablet.v1.Tablets.InitWriter:output_type -> forebay.tablet.v1.InitWriterAnswer
-	11, // 38: forebay.tablet.v1.Tablets.Cluster:output_type -> forebay.tablet.v1.ClusterAnswer
-	18, // 39: forebay.tablet.v1.Tablets.ListTables:output_type -> forebay.tablet.v1.ListTablesAnswer
-	14, // 40: forebay.tablet.v1.Tablets.DescribeTable:output_type -> forebay.tablet.v1.Table
-	14, // 41: forebay.tablet.v1.Tablets.CreateTable:output_type -> forebay.tablet.v1.Table
-	22, // 42: forebay.tablet.v1.Tablets.DropTable:output_type -> forebay.tablet.v1.DropTableAnswer
-	15, // 43: forebay.tablet.v1.Tablets.CreatePartition:output_type -> forebay.tablet.v1.Partition
-	26, // 44: forebay.tablet.v1.Tablets.Lookup:output_type -> forebay.tablet.v1.RowsAnswer
-	26, // 45: forebay.tablet.v1.Tablets.Scan:output_type -> forebay.tablet.v1.RowsAnswer
-	28, // 46: forebay.tablet.v1.Tablets.Count:output_type -> forebay.tablet.v1.CountAnswer
-	30, // 47: forebay.tablet.v1.Tablets.ReadLog:output_type -> forebay.tablet.v1.LogAnswer
-	32, // 48: forebay.tablet.v1.Tablets.State:output_type -> forebay.tablet.v1.StateAnswer
-	34, // 49: forebay.tablet.v1.Tablets.Fence:output_type -> forebay.tablet.v1.FenceAnswer
-	36, // 50: forebay.tablet.v1.Tablets.Forget:output_type -> forebay.tablet.v1.ForgetAnswer
-	35, // [35:51] is the sub-list for method output_type
-	19, // [19:35] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	12, // 13: forebay.tablet.v1.ShapeRequest.columns:type_name -> forebay.tablet.v1.Column
+	12, // 14: forebay.tablet.v1.RowsAnswer.columns:type_name -> forebay.tablet.v1.Column
+	12, // 15: forebay.tablet.v1.LogAnswer.columns:type_name -> forebay.tablet.v1.Column
+	5,  // 16: forebay.tablet.v1.StateAnswer.owner:type_name -> forebay.tablet.v1.Owner
+	6,  // 17: forebay.tablet.v1.StateAnswer.splits:type_name -> forebay.tablet.v1.SplitProgress
+	5,  // 18: forebay.tablet.v1.FenceRequest.owner:type_name -> forebay.tablet.v1.Owner
+	6,  // 19: forebay.tablet.v1.FenceRequest.seed:type_name -> forebay.tablet.v1.SplitProgress
+	1,  // 20: forebay.tablet.v1.Tablets.Write:input_type -> forebay.tablet.v1.WriteRequest
+	2,  // 21: forebay.tablet.v1.Tablets.Commit:input_type -> forebay.tablet.v1.CommitRequest
+	8,  // 22: forebay.tablet.v1.Tablets.InitWriter:input_type -> forebay.tablet.v1.InitWriterRequest
+	10, // 23: forebay.tablet.v1.Tablets.Cluster:input_type -> forebay.tablet.v1.ClusterRequest
+	17, // 24: forebay.tablet.v1.Tablets.ListTables:input_type -> forebay.tablet.v1.ListTablesRequest
+	19, // 25: forebay.tablet.v1.Tablets.DescribeTable:input_type -> forebay.tablet.v1.DescribeTableRequest
+	20, // 26: forebay.tablet.v1.Tablets.CreateTable:input_type -> forebay.tablet.v1.CreateTableRequest
+	21, // 27: forebay.tablet.v1.Tablets.DropTable:input_type -> forebay.tablet.v1.DropTableRequest
+	23, // 28: forebay.tablet.v1.Tablets.Shape:input_type -> forebay.tablet.v1.ShapeRequest
+	25, // 29: forebay.tablet.v1.Tablets.CreatePartition:input_type -> forebay.tablet.v1.CreatePartitionRequest
+	26, // 30: forebay.tablet.v1.Tablets.Lookup:input_type -> forebay.tablet.v1.LookupRequest
+	27, // 31: forebay.tablet.v1.Tablets.Scan:input_type -> forebay.tablet.v1.ScanRequest
+	29, // 32: forebay.tablet.v1.Tablets.Count:input_type -> forebay.tablet.v1.CountRequest
+	31, // 33: forebay.tablet.v1.Tablets.ReadLog:input_type -> forebay.tablet.v1.ReadLogRequest
+	33, // 34: forebay.tablet.v1.Tablets.State:input_type -> forebay.tablet.v1.StateRequest
+	35, // 35: forebay.tablet.v1.Tablets.Fence:input_type -> forebay.tablet.v1.FenceRequest
+	37, // 36: forebay.tablet.v1.Tablets.Forget:input_type -> forebay.tablet.v1.ForgetRequest
+	3,  // 37: forebay.tablet.v1.Tablets.Write:output_type -> forebay.tablet.v1.Answer
+	3,  // 38: forebay.tablet.v1.Tablets.Commit:output_type -> forebay.tablet.v1.Answer
+	9,  // 39: forebay.tablet.v1.Tablets.InitWriter:output_type -> forebay.tablet.v1.InitWriterAnswer
+	11, // 40: forebay.tablet.v1.Tablets.Cluster:output_type -> forebay.tablet.v1.ClusterAnswer
+	18, // 41: forebay.tablet.v1.Tablets.ListTables:output_type -> forebay.tablet.v1.ListTablesAnswer
+	14, // 42: forebay.tablet.v1.Tablets.DescribeTable:output_type -> forebay.tablet.v1.Table
+	14, // 43: forebay.tablet.v1.Tablets.CreateTable:output_type -> forebay.tablet.v1.Table
+	22, // 44: forebay.tablet.v1.Tablets.DropTable:output_type -> forebay.tablet.v1.DropTableAnswer
+	24, // 45: forebay.tablet.v1.Tablets.Shape:output_type -> forebay.tablet.v1.ShapeAnswer
+	15, // 46: forebay.tablet.v1.Tablets.CreatePartition:output_type -> forebay.tablet.v1.Partition
+	28, // 47: forebay.tablet.v1.Tablets.Lookup:output_type -> forebay.tablet.v1.RowsAnswer
+	28, // 48: forebay.tablet.v1.Tablets.Scan:output_type -> forebay.tablet.v1.RowsAnswer
+	30, // 49: forebay.tablet.v1.Tablets.Count:output_type -> forebay.tablet.v1.CountAnswer
+	32, // 50: forebay.tablet.v1.Tablets.ReadLog:output_type -> forebay.tablet.v1.LogAnswer
+	34, // 51: forebay.tablet.v1.Tablets.State:output_type -> forebay.tablet.v1.StateAnswer
+	36, // 52: forebay.tablet.v1.Tablets.Fence:output_type -> forebay.tablet.v1.FenceAnswer
+	38, // 53: forebay.tablet.v1.Tablets.Forget:output_type -> forebay.tablet.v1.ForgetAnswer
+	37, // [37:54] is the sub-list for method output_type
+	20, // [20:37] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_tablet_proto_init() }
@@ -2667,7 +2774,7 @@ func file_tablet_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tablet_proto_rawDesc), len(file_tablet_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

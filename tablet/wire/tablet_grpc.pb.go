@@ -32,6 +32,7 @@ const (
 	Tablets_DescribeTable_FullMethodName   = "/forebay.tablet.v1.Tablets/DescribeTable"
 	Tablets_CreateTable_FullMethodName     = "/forebay.tablet.v1.Tablets/CreateTable"
 	Tablets_DropTable_FullMethodName       = "/forebay.tablet.v1.Tablets/DropTable"
+	Tablets_Shape_FullMethodName           = "/forebay.tablet.v1.Tablets/Shape"
 	Tablets_CreatePartition_FullMethodName = "/forebay.tablet.v1.Tablets/CreatePartition"
 	Tablets_Lookup_FullMethodName          = "/forebay.tablet.v1.Tablets/Lookup"
 	Tablets_Scan_FullMethodName            = "/forebay.tablet.v1.Tablets/Scan"
@@ -62,6 +63,8 @@ type TabletsClient interface {
 	DescribeTable(ctx context.Context, in *DescribeTableRequest, opts ...grpc.CallOption) (*Table, error)
 	CreateTable(ctx context.Context, in *CreateTableRequest, opts ...grpc.CallOption) (*Table, error)
 	DropTable(ctx context.Context, in *DropTableRequest, opts ...grpc.CallOption) (*DropTableAnswer, error)
+	// Shape gives the id under which rows with some columns of a table are written.
+	Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeAnswer, error)
 	// CreatePartition makes a partition unless it is there. However many ask for one, it is made once.
 	CreatePartition(ctx context.Context, in *CreatePartitionRequest, opts ...grpc.CallOption) (*Partition, error)
 	// Lookup reads the rows with some keys.
@@ -165,6 +168,16 @@ func (c *tabletsClient) DropTable(ctx context.Context, in *DropTableRequest, opt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DropTableAnswer)
 	err := c.cc.Invoke(ctx, Tablets_DropTable_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tabletsClient) Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeAnswer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShapeAnswer)
+	err := c.cc.Invoke(ctx, Tablets_Shape_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -289,6 +302,8 @@ type TabletsServer interface {
 	DescribeTable(context.Context, *DescribeTableRequest) (*Table, error)
 	CreateTable(context.Context, *CreateTableRequest) (*Table, error)
 	DropTable(context.Context, *DropTableRequest) (*DropTableAnswer, error)
+	// Shape gives the id under which rows with some columns of a table are written.
+	Shape(context.Context, *ShapeRequest) (*ShapeAnswer, error)
 	// CreatePartition makes a partition unless it is there. However many ask for one, it is made once.
 	CreatePartition(context.Context, *CreatePartitionRequest) (*Partition, error)
 	// Lookup reads the rows with some keys.
@@ -335,6 +350,9 @@ func (UnimplementedTabletsServer) CreateTable(context.Context, *CreateTableReque
 }
 func (UnimplementedTabletsServer) DropTable(context.Context, *DropTableRequest) (*DropTableAnswer, error) {
 	return nil, status.Error(codes.Unimplemented, "method DropTable not implemented")
+}
+func (UnimplementedTabletsServer) Shape(context.Context, *ShapeRequest) (*ShapeAnswer, error) {
+	return nil, status.Error(codes.Unimplemented, "method Shape not implemented")
 }
 func (UnimplementedTabletsServer) CreatePartition(context.Context, *CreatePartitionRequest) (*Partition, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreatePartition not implemented")
@@ -503,6 +521,24 @@ func _Tablets_DropTable_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Tablets_Shape_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShapeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TabletsServer).Shape(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Tablets_Shape_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TabletsServer).Shape(ctx, req.(*ShapeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Tablets_CreatePartition_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreatePartitionRequest)
 	if err := dec(in); err != nil {
@@ -663,6 +699,10 @@ var Tablets_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DropTable",
 			Handler:    _Tablets_DropTable_Handler,
+		},
+		{
+			MethodName: "Shape",
+			Handler:    _Tablets_Shape_Handler,
 		},
 		{
 			MethodName: "CreatePartition",
