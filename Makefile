@@ -14,9 +14,9 @@ BENCHTIME ?= 1s
 CHECK     := $(GO) run ./internal/cicheck
 # The suites that kill the real binary: they and the binary are built with the tag `fault`. The paced processes
 # mostly wait, so more of them run than there are cores.
-CAMPAIGN  := $(GO) test -tags fault -count=1 -timeout 60m -parallel 6 ./test/...
+CAMPAIGN  := $(GO) test -tags fault -count=1 -timeout 60m -parallel 6 ./test/... ./tablet/server
 
-.PHONY: build test lint fmt fuzz bench bench-packages bench-once kill-short kill-full data ci clean
+.PHONY: build test lint fmt fuzz bench bench-packages bench-once kill-short kill-full properties-full data ci clean
 
 build: ## one static binary: ./forebay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o forebay ./cmd/forebay
@@ -49,6 +49,12 @@ kill-full: ## each kill campaign in full; docs/campaigns/kill.log shows what it 
 	mkdir -p docs/campaigns
 	{ echo "make kill-full KILLS=$(KILLS), $$($(GO) version), $$(nproc) cores"; \
 	  FOREBAY_KILLS=$(KILLS) $(CAMPAIGN) -v; } | grep -v '^=== ' | tee docs/campaigns/kill.log
+
+properties-full: ## the writer's invariants in 100,000 random schedules; docs/campaigns/writer.log shows the faults
+	mkdir -p docs/campaigns
+	{ echo "make properties-full, $$($(GO) version), $$(nproc) cores"; \
+	  FOREBAY_WRITER_RUNS=100000 $(GO) test ./writer -count=1 -run TestCoreProperties -v -timeout 60m; } \
+	  | grep -v -e '^=== ' -e rapid | tee docs/campaigns/writer.log
 
 data: ## the year of flights, into test/data/cache
 	bash test/data/fetch.sh

@@ -23,6 +23,9 @@ const (
 // Request is rows for one tablet.
 type Request struct {
 	Table string
+	// TableID is the id that the table must have, so that one that was dropped and made again takes nothing that was
+	// meant for the other; 0 is any.
+	TableID uint32
 	// Tablet is a number that the backend's encoder gave.
 	Tablet int
 	// WriterID and Sequence let the target drop a repeat. A request inside a Commit has neither.
@@ -161,6 +164,9 @@ type Encoder interface {
 	Open(data []byte) []byte
 	// Seal completes a request's data; nothing is appended afterwards.
 	Seal(data []byte, records int) []byte
+	// Cut adds to an empty buffer a request with some of the rows of a sealed one, which stays as it is, and completes
+	// it. Rows are numbered from 0. It leaves what the last Route found out.
+	Cut(dst, sealed []byte, keep func(row int) bool) []byte
 }
 
 // Backend is what the writer sends requests through.

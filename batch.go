@@ -7,11 +7,14 @@ import "math"
 // Op says what a record does to a table with a key.
 type Op uint8
 
-// The ops. A log table takes inserts only; a key table takes an insert as an upsert.
+// The ops. A log table takes inserts only; a key table takes an insert and an update as an upsert, unless the request
+// applies in part: then an insert wants a new key, and an update and a delete want one that is there.
 const (
 	OpInsert Op = iota
 	OpUpsert
 	OpDelete
+	// OpUpdate replaces the row with its key.
+	OpUpdate
 )
 
 // String is the name that output shows.
@@ -23,6 +26,8 @@ func (o Op) String() string {
 		return "upsert"
 	case OpDelete:
 		return "delete"
+	case OpUpdate:
+		return "update"
 	default:
 		return "unknown"
 	}
@@ -111,6 +116,9 @@ func (b *Batch) Full() bool {
 
 // Split is the split that the records come from.
 func (b *Batch) Split() Split { return b.split }
+
+// SetSplit says from which split the records come, for a source whose batches something else filled.
+func (b *Batch) SetSplit(s Split) { b.split = s }
 
 // SplitID names the split that the records come from.
 func (b *Batch) SplitID() string { return b.split.ID }

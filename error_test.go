@@ -87,7 +87,8 @@ func TestOpsAndPositionsPrintForPeople(t *testing.T) {
 		{OpInsert, "insert"},
 		{OpUpsert, "upsert"},
 		{OpDelete, "delete"},
-		{OpDelete + 1, "unknown"},
+		{OpUpdate, "update"},
+		{OpUpdate + 1, "unknown"},
 		{Position{Offset: 5}, "5"},
 		{Position{Offset: 5, Finished: true}, "finished"},
 	} {

@@ -180,7 +180,7 @@ func (it *RowIterator) Next() bool {
 	}
 	at := it.at
 	if it.keyed {
-		if it.op = Op(it.data[at]); it.op > OpDelete {
+		if it.op = Op(it.data[at]); it.op > OpUpdate {
 			it.err = corruptRows("row %d has the op %d", it.read, uint8(it.op))
 			return false
 		}

@@ -197,7 +197,7 @@ func TestRowIteratorReportsWrongRows(t *testing.T) {
 		{"row a byte beyond the end", false, "\x01a\x02b", 2, 1},
 		{"size without end", false, "\x01a\xff", 2, 1},
 		{"size above memory", false, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 1, 0},
-		{"unknown op", true, "\x03\x01k\x01r", 1, 0},
+		{"unknown op", true, "\x04\x01k\x01r", 1, 0},
 		{"key beyond the end", true, "\x00\x09k\x01r", 1, 0},
 		{"key without size", true, "\x00", 1, 0},
 		{"key without row", true, "\x00\x01k", 1, 0},

@@ -28,6 +28,9 @@ type SourceInfo struct {
 	Blocks bool
 	// Typed says that its records come, or can come, as typed rows.
 	Typed bool
+	// JSON says that records which come without rows are well-formed JSON objects, so that steps can find their
+	// fields by path and edit them in place.
+	JSON bool
 	// Notes are sentences for check, such as why a file is not split into ranges.
 	Notes []string
 }
@@ -43,7 +46,9 @@ type SourceContext struct {
 	// that a file must not be cut into ranges.
 	SplitOrderMatters bool
 	// Lanes is how many lanes will read.
-	Lanes  int
+	Lanes int
+	// Tables is the embedded tablet server of the state directory, for sources that read its tables; nil for a check.
+	Tables Tables
 	Logger *slog.Logger
 }
 

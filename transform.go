@@ -16,8 +16,19 @@ type Transform interface {
 type Shape struct {
 	// Layout is that of the rows; nil while records are bytes only.
 	Layout *Layout
+	// JSON says that the records have no rows and that the value of each is a well-formed JSON object.
+	JSON bool
 	// Width is the number of slots that rows have so far; a step that adds a column takes the slot at Width.
 	Width int
+}
+
+// SourceShape is what flows from a source that was started: rows of a schema, or, without one, bytes.
+func SourceShape(info SourceInfo, schema *Schema) Shape {
+	if schema == nil {
+		return Shape{JSON: info.JSON}
+	}
+	layout := NewLayout(schema)
+	return Shape{Layout: layout, Width: layout.Width()}
 }
 
 // Step is a compiled transform.

@@ -30,6 +30,8 @@ type Info struct {
 	Identity []forebay.Setting
 	// Typed says that records come, or can come, as typed rows.
 	Typed bool
+	// JSON says that records without rows are well-formed JSON objects.
+	JSON bool
 	// Ranges says that the next record can be found from any byte, so that an input can be cut into ranges.
 	Ranges bool
 	// Note is a sentence that says why there are no ranges.

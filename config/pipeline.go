@@ -34,11 +34,12 @@ type pipelineFile struct {
 
 	Memory forebay.Bytes `yaml:"memory" default:"256MB" min:"32MB" doc:"every buffer of the process"`
 
-	Writer forebay.Bytes `yaml:"writer.buffer.memory" doc:"the writer's share: 64MB, at most half of memory"`
+	Writer writerField `yaml:"writer"`
 
 	Checkpoint pipeline.CheckpointConfig `yaml:"checkpoint"`
 	Errors     errorsField               `yaml:"errors"`
 	Shutdown   pipeline.ShutdownConfig   `yaml:"shutdown"`
+	HTTP       HTTP                      `yaml:"http"`
 	Log        Log                       `yaml:"log"`
 }
 
@@ -72,6 +73,7 @@ type Pipeline struct {
 	// Config is what the file says.
 	Config pipeline.Config
 	Log    Log
+	HTTP   HTTP
 
 	tree *Tree
 	file pipelineFile
@@ -87,7 +89,8 @@ func (l Loader) Load(name string, text []byte) (*Pipeline, Problems) {
 	tree, problems := Parse(name, text, options)
 	p := &Pipeline{tree: tree}
 	problems = append(problems, tree.Decode("", &p.file)...)
-	p.Config, p.Log = p.file.config(), p.file.Log
+	p.Config, p.Log, p.HTTP = p.file.config(), p.file.Log, p.file.HTTP
+	problems = append(problems, p.HTTP.problems(tree)...)
 	if p.file.Source.source != nil {
 		_, err := p.file.Source.source.Info()
 		problems = problems.with(p.explainAt(p.file.Source.path, err))
@@ -124,15 +127,16 @@ func inside(path, around string) bool {
 func (p *Pipeline) Print() []byte {
 	shown := p.file
 	c := p.Config.Effective()
-	shown.Writer, shown.Checkpoint = c.WriterMemory, c.Checkpoint
+	shown.Writer.Memory, shown.Checkpoint = c.WriterMemory, c.Checkpoint
 	return p.tree.Print("", shown)
 }
 
 func (f *pipelineFile) config() pipeline.Config {
 	c := pipeline.Config{
 		Name: f.Name, State: f.State, Source: f.Source.source, Sink: f.Sink.sink, Guarantee: f.Guarantee, Lanes: f.Lanes,
-		Memory: f.Memory, WriterMemory: f.Writer, Checkpoint: f.Checkpoint,
-		Errors: pipeline.ErrorsConfig{Rejected: f.Errors.Rejected, Max: f.Errors.Max}, Shutdown: f.Shutdown,
+		Memory: f.Memory, WriterMemory: f.Writer.Memory, Writer: f.Writer.tuning(),
+		Checkpoint: f.Checkpoint,
+		Errors:     pipeline.ErrorsConfig{Rejected: f.Errors.Rejected, Max: f.Errors.Max}, Shutdown: f.Shutdown,
 	}
 	if c.Errors.Max == forebay.Unlimited {
 		c.Errors.Max = 0

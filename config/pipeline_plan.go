@@ -42,7 +42,7 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 	}
 	if options.ReadInput && (source.Replayable || len(problems) == 0) {
 		problems = append(problems, p.start(ctx, forebay.SourceContext{
-			Pipeline: p.Config.Name, NeedsRows: sink.NeedsRows || len(p.Config.Transform) > 0,
+			Pipeline: p.Config.Name, NeedsRows: pipeline.NeedsRows(source, sink, p.Config.Transform),
 			SplitOrderMatters: sink.Keyed, Lanes: p.Config.Lanes,
 		}, sink)...)
 	}
@@ -65,19 +65,19 @@ func (p *Pipeline) start(ctx context.Context, env forebay.SourceContext, sink fo
 		return p.sourceProblems(err)
 	}
 	p.Config.Source = &begun{Source: p.Config.Source, env: env, feed: feed}
-	var shape forebay.Shape
-	if schema := feed.Schema(); schema != nil {
-		layout := forebay.NewLayout(schema)
-		shape = forebay.Shape{Layout: layout, Width: layout.Width()}
+	info, err := p.Config.Source.Info()
+	if err != nil {
+		return p.sourceProblems(err)
 	}
-	shape, problems := p.compile(shape)
+	shape, problems := p.compile(forebay.SourceShape(info, feed.Schema()))
 	if len(problems) > 0 || sink.Schema == nil || shape.Layout == nil {
 		return problems
 	}
 	return p.explainAt(p.file.Sink.path, sink.Schema(shape.Layout.Schema))
 }
 
-// compile fits the steps to the columns. A wrong filter changes no columns, so what follows it is looked at too.
+// compile fits the steps to the columns. A wrong filter changes no columns, and no step does on JSON, so what
+// follows them is looked at too.
 func (p *Pipeline) compile(shape forebay.Shape) (forebay.Shape, Problems) {
 	var problems Problems
 	for i, t := range p.Config.Transform {
@@ -87,7 +87,7 @@ func (p *Pipeline) compile(shape forebay.Shape) (forebay.Shape, Problems) {
 			continue
 		}
 		problems = append(problems, p.Explain(&pipeline.StepError{Index: i, Name: t.Name(), Err: err})...)
-		if _, filter := t.(transform.FilterStep); !filter {
+		if _, filter := t.(transform.FilterStep); !filter && !shape.JSON {
 			break
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/forebay-io/forebay/connector/table"
 	"github.com/forebay-io/forebay/pipeline"
 	"github.com/forebay-io/forebay/transform"
+	"github.com/forebay-io/forebay/writer"
 )
 
 func load(t *testing.T, text string, sets ...string) *config.Pipeline {
@@ -45,6 +46,8 @@ var keys = map[string]string{
 	"name": "other", "source": "{ generate: { count: 3 } }", "transform": "[ { filter: a != nil } ]",
 	"sink": "{ drop: {} }", "guarantee": "at-least-once", "state": "./elsewhere", "lanes": "3", "memory": "300MB",
 	"writer.buffer.memory": "20MB", "checkpoint.interval": "3s", "checkpoint.bytes": "1MB", "errors.rejected": "stop",
+	"writer.profile": "latency", "writer.batch.size": "1MB", "writer.batch.timeout": "3s", "writer.retries": "unlimited",
+	"writer.max.inflight": "2", "http.listen": "127.0.0.1:7878",
 	"errors.max": "7", "shutdown.timeout": "3s", "log.level": "warn", "log.format": "json",
 }
 
@@ -75,7 +78,7 @@ func TestEveryKeyOfTheFileChangesWhatAProgramWouldWrite(t *testing.T) {
 	base := load(t, small)
 	for key, value := range keys {
 		changed := load(t, small, key+"="+value)
-		if reflect.DeepEqual(base.Config, changed.Config) && base.Log == changed.Log {
+		if reflect.DeepEqual(base.Config, changed.Config) && base.Log == changed.Log && base.HTTP == changed.HTTP {
 			t.Errorf("%s: %s changes nothing", key, value)
 		}
 	}
@@ -108,9 +111,56 @@ func TestEveryFieldOfAProgramsConfigCanBeWrittenInAFile(t *testing.T) {
 	walk(reflect.ValueOf(c), "")
 }
 
+// The profile gives the knobs that the file does not.
+func TestAKeyBesideTheProfileWins(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]writer.Tuning{
+		"{ profile: throughput }": {BatchSize: 5 * forebay.MiB, BatchTimeout: time.Second},
+		"{ batch.size: 1MB, profile: throughput, retries: 0 }": {
+			BatchSize: forebay.MiB, BatchTimeout: time.Second, Retries: writer.NoRetries,
+		},
+		"{ profile: latency, batch: { timeout: 1s } }":   {BatchSize: 100 * forebay.KiB, BatchTimeout: time.Second},
+		"{ profile: weak-network, max.inflight: 3 }":     {MaxInflight: 3},
+		"{ profile: weak-network, retries: unlimited }":  {MaxInflight: 1, Retries: forebay.Unlimited},
+		"{ retries: 7, buffer.memory: 16MB }":            {Retries: 7},
+		"{ profile: weak-network, batch.timeout: 250ms}": {MaxInflight: 1, BatchTimeout: 250 * time.Millisecond},
+	} {
+		p := load(t, small+"writer: "+text+"\n")
+		if p.Config.Writer != want {
+			t.Errorf("%s: %+v, want %+v", text, p.Config.Writer, want)
+		}
+		if again := load(t, string(p.Print())); again.Config.Writer != want {
+			t.Errorf("%s printed and read: %+v, want %+v\n%s", text, again.Config.Writer, want, p.Print())
+		}
+	}
+}
+
+func TestWrongKnobsAreExplained(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]string{
+		"writer.profile=fast":         "throughput",
+		"writer.profile=latncy":       `did you mean "latency"?`,
+		"writer.batch.size=0B":        "1B",
+		"writer.batch.size=2GB":       "1GB",
+		"writer.batch.size=5":         "unit",
+		"writer.batch.timeout=2h":     "1h",
+		"writer.max.inflight=6":       "5",
+		"writer.max.inflight=0":       "1",
+		"writer.retries=-1":           "0",
+		"http.listen=here":            "write for example 127.0.0.1:7878",
+		"http.listne=\"127.0.0.1:1\"": `did you mean "listen"?`,
+	} {
+		loader := config.Loader{Registry: all.Registry(), Options: config.Options{Sets: []string{set}}}
+		_, problems := loader.Load("p.yaml", []byte(small))
+		if text := problems.Render("p.yaml"); len(problems) != 1 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d problems, want one that says %q: %s", set, len(problems), want, text)
+		}
+	}
+}
+
 // onlyInPrograms are fields of connectors that a file cannot hold.
 var onlyInPrograms = []string{
-	"stdin.Source.In", "stdout.Sink.Out", "table.Sink.Conn", "drop.Sink.Expect", "drop.Sink.Report",
+	"stdin.Source.In", "stdout.Sink.Out", "table.Sink.Conn", "table.Source.Conn", "drop.Sink.Expect", "drop.Sink.Report",
 }
 
 func TestEveryFieldOfAConnectorHasAKeyAndADoc(t *testing.T) {
@@ -178,7 +228,7 @@ guarantee: at-least-once
 state: x
 lanes: 2
 memory: 64MB
-writer: { buffer: { memory: 16MB } }
+writer: { buffer: { memory: 16MB }, profile: latency, batch.size: 1MB, retries: 9 }
 checkpoint: { interval: 2s, bytes: 2MB }
 errors: { rejected: drop, max: unlimited }
 shutdown: { timeout: 1m }
@@ -206,6 +256,7 @@ shutdown: { timeout: 1m }
 			Name: "flights", Key: []string{"at"}, Tablets: 2, Version: "when", Retention: 72 * time.Hour, Order: "none",
 		},
 		Guarantee: pipeline.GuaranteeAtLeastOnce, Lanes: 2, Memory: 64 * forebay.MiB, WriterMemory: 16 * forebay.MiB,
+		Writer:     writer.Tuning{BatchSize: forebay.MiB, BatchTimeout: 50 * time.Millisecond, Retries: 9},
 		Checkpoint: pipeline.CheckpointConfig{Interval: 2 * time.Second, Bytes: 2 * forebay.MiB},
 		Errors:     pipeline.ErrorsConfig{Rejected: pipeline.RejectedDrop},
 		Shutdown:   pipeline.ShutdownConfig{Timeout: time.Minute},

@@ -35,7 +35,7 @@ func (l *lane) commit(ctx context.Context) error {
 // only positions moved, they are written alone at most once a second.
 func (l *lane) due(now time.Time) bool {
 	records, size := l.out.pending()
-	if size+l.open.letterBytes >= l.run.commitBytes {
+	if size+l.open.letterBytes >= forebay.Bytes(l.run.knobs.bytes.Load()) {
 		return true
 	}
 	if now.Before(l.nextTick) {
@@ -50,8 +50,8 @@ func (l *lane) due(now time.Time) bool {
 
 // tickAfter is the next tick. All lanes share the ticks, so that their commits share a sync.
 func (r *run) tickAfter(now time.Time) time.Time {
-	passed := now.Sub(r.started)
-	return r.started.Add(passed - passed%r.interval + r.interval)
+	passed, interval := now.Sub(r.started), time.Duration(r.knobs.interval.Load())
+	return r.started.Add(passed - passed%interval + interval)
 }
 
 // cut ends the open transaction and hands it to the target.
@@ -71,6 +71,7 @@ func (l *lane) cut(ctx context.Context, now time.Time) error {
 			Split: s.split.ID, Version: s.version, Position: s.position, Fingerprint: s.split.Fingerprint,
 		}
 	}
+	l.health.cut(now)
 	return l.out.cut(ctx, &t)
 }
 
@@ -93,6 +94,7 @@ func (l *lane) takeSettled(ctx context.Context, block bool) error {
 
 // settle confirms one answered transaction.
 func (l *lane) settle(o *outcome) error {
+	l.health.settled(o.err, l.out.waiting(), time.Now())
 	if o.err == nil && len(l.failed) > 0 && !l.run.progressKept() {
 		// Its positions lie behind those of one that failed: it is sent again with that one, for nobody keeps them
 		// apart. With progress the target refuses it unless it follows.

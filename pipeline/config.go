@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/writer"
 )
 
 // Config describes one pipeline. A pipeline file decodes into the same values.
@@ -32,9 +33,11 @@ type Config struct {
 	Memory forebay.Bytes
 	// WriterMemory is the writer's share of Memory; default 64 MB, at most half of Memory.
 	WriterMemory forebay.Bytes
-	Checkpoint   CheckpointConfig
-	Errors       ErrorsConfig
-	Shutdown     ShutdownConfig
+	// Writer are the knobs of sinks that send requests by a writer; the lanes of our own tables send transactions.
+	Writer     writer.Tuning
+	Checkpoint CheckpointConfig
+	Errors     ErrorsConfig
+	Shutdown   ShutdownConfig
 
 	Logger *slog.Logger
 	Hooks  forebay.Hooks
@@ -153,6 +156,9 @@ func (c Config) Validate() error {
 	if c.WriterMemory < 0 || c.WriterMemory > memory/2 {
 		report("writer.buffer.memory %s: must be at most half of memory (%s)", c.WriterMemory, memory)
 	}
+	if err := (writer.Config{Tuning: c.Writer}).Validate(); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Checkpoint.Interval < 0 || c.Checkpoint.Interval > time.Hour {
 		report("checkpoint.interval %s: must be at most 1h", c.Checkpoint.Interval)
 	}
@@ -183,12 +189,17 @@ func (c Config) commitBytes(lanes int, keyed bool) forebay.Bytes {
 	if c.Checkpoint.Bytes > 0 {
 		return c.Checkpoint.Bytes
 	}
+	return min(CommitBytesDefault, c.commitBytesMax(lanes, keyed))
+}
+
+// commitBytesMax is the largest size that memory allows.
+func (c Config) commitBytesMax(lanes int, keyed bool) forebay.Bytes {
 	share := c.WriterMemory / forebay.Bytes(4*max(lanes, 1))
 	table := memTableSize(c.Memory, keyed) / 4
 	if keyed {
 		table /= 2
 	}
-	return max(min(CommitBytesDefault, share, table), forebay.BatchBytesMax)
+	return max(min(share, table), forebay.BatchBytesMax)
 }
 
 // memTableSize is the store's share of the memory for one of its two write buffers. A large one saves rewriting

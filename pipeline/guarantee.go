@@ -63,6 +63,8 @@ type chain struct {
 	sink          forebay.SinkInfo
 	deterministic bool
 	transforms    int
+	// inPlace says that the steps edit JSON and no rows are made.
+	inPlace bool
 }
 
 // plan decides the guarantee of a chain. It is the one place where the capabilities of both ends meet.
@@ -127,7 +129,11 @@ func (c chain) transformLink() Link {
 	case c.transforms == 0:
 		return Link{"transform", GuaranteeExactlyOnce, "there is none"}
 	case c.deterministic:
-		return Link{"transform", GuaranteeExactlyOnce, "the same record always becomes the same result"}
+		says := "the same record always becomes the same result"
+		if c.inPlace {
+			says += "; records stay JSON, and what no step touches comes out byte for byte"
+		}
+		return Link{"transform", GuaranteeExactlyOnce, says}
 	case c.sink.Way == forebay.WayIdempotent:
 		return Link{
 			"transform", GuaranteeAtLeastOnce,

@@ -23,6 +23,7 @@ type lane struct {
 	intake intake
 	steps  []forebay.Step
 	out    output
+	health *laneHealth
 
 	open     transaction // since the last cut
 	nextTick time.Time
@@ -56,14 +57,14 @@ const (
 )
 
 func (r *run) newLane(ctx context.Context, number int) (*lane, error) {
-	l := &lane{run: r, number: number, refused: map[forebay.Origin]forebay.Reject{}}
+	l := &lane{run: r, number: number, refused: map[forebay.Origin]forebay.Reject{}, health: r.health.lane()}
 	l.intake = intake{run: r, batch: forebay.NewBatch(), timer: time.NewTimer(time.Hour)}
 	l.intake.timer.Stop()
 	if r.source.Blocks {
 		l.intake.batch = nil
 		l.intake.ready = make(chan *fetched, fetchDepth)
 	}
-	steps, shape, err := compile(r.config.Transform, shapeOf(r.layout))
+	steps, shape, err := compile(r.config.Transform, r.given)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +89,7 @@ func (l *lane) runLane(ctx context.Context) (err error) {
 				return context.Cause(ctx)
 			}
 			if !l.passes(err) {
+				l.health.fails(err, true, time.Now())
 				return err
 			}
 			err = l.restart(ctx, err)
@@ -168,7 +170,7 @@ func (l *lane) process(ctx context.Context, split *splitRun, batch *forebay.Batc
 		l.open.touch(split)
 		return nil
 	}
-	batch.SetLayout(l.run.layout)
+	batch.SetLayout(l.run.given.Layout)
 	fault.Hit(fault.SourceRead)
 	size := int64(batch.Size())
 	read := int64(batch.Len() + len(batch.Rejects()))
@@ -280,6 +282,7 @@ func (l *lane) backoff(ctx context.Context, cause error) error {
 		wait = e.RetryAfter
 	}
 	l.attempts++
+	l.health.fails(cause, false, time.Now())
 	l.run.totals.retries.Add(1)
 	l.run.logger.Warn("lane starts again from its last confirmed positions",
 		"lane", l.number, "attempt", l.attempts, "wait", wait, "cause", cause)

@@ -78,16 +78,14 @@ func (r *run) entries() (map[string]checkpoint.Entry, error) {
 // start starts both ends and fits what lies between.
 func (r *run) start(ctx context.Context, memory []byte) (err error) {
 	r.feed, err = r.config.Source.Start(ctx, forebay.SourceContext{
-		Pipeline: r.config.Name, Memory: memory, NeedsRows: r.sink.NeedsRows || len(r.config.Transform) > 0,
-		SplitOrderMatters: r.sink.Keyed, Lanes: r.config.Lanes, Logger: r.logger,
+		Pipeline: r.config.Name, Memory: memory, NeedsRows: NeedsRows(r.source, r.sink, r.config.Transform),
+		SplitOrderMatters: r.sink.Keyed, Lanes: r.config.Lanes, Tables: r.state.server, Logger: r.logger,
 	})
 	if err != nil {
 		return err
 	}
-	if schema := r.feed.Schema(); schema != nil {
-		r.layout = forebay.NewLayout(schema)
-	}
-	_, r.shape, err = compile(r.config.Transform, shapeOf(r.layout))
+	r.given = forebay.SourceShape(r.source, r.feed.Schema())
+	_, r.shape, err = compile(r.config.Transform, r.given)
 	if err != nil {
 		return err
 	}
@@ -271,12 +269,15 @@ func (r *run) deal(plan []checkpoint.Resume) {
 	if s, ok := r.target.(forebay.Sequencer); ok {
 		keyed = s.Backend().Tablets().Keyed
 	}
-	r.commitBytes = r.config.commitBytes(r.lanes, keyed)
-	r.interval = r.config.Checkpoint.Interval
-	if r.interval == 0 {
-		r.interval = plainInterval
+	size := r.config.commitBytes(r.lanes, keyed)
+	r.knobs.bytes.Store(int64(size))
+	r.knobs.bytesMax.Store(int64(max(size, r.config.commitBytesMax(r.lanes, keyed))))
+	interval := r.config.Checkpoint.Interval
+	if interval == 0 {
+		interval = plainInterval
 		if r.plan.Way == forebay.WayProgress {
-			r.interval = progressInterval
+			interval = progressInterval
 		}
 	}
+	r.knobs.interval.Store(int64(interval))
 }

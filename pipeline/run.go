@@ -48,6 +48,7 @@ func New(config Config) (*Pipeline, error) {
 	p.sink.Identity = identity(p.sink.Connector, p.sink.Identity)
 	p.plan, errPlan = plan(chain{
 		source: p.source, sink: p.sink, deterministic: deterministic(config.Transform), transforms: len(config.Transform),
+		inPlace: p.source.JSON && !NeedsRows(p.source, p.sink, config.Transform),
 	}, config.Guarantee)
 	if errPlan != nil {
 		return nil, errPlan
@@ -65,9 +66,7 @@ func (p *Pipeline) Plan() Plan { return p.plan }
 
 // Progress is a look at the run; zero before it has begun.
 func (p *Pipeline) Progress() Progress {
-	p.mu.Lock()
-	r := p.current
-	p.mu.Unlock()
+	r := p.running()
 	if r == nil {
 		return Progress{}
 	}
@@ -87,18 +86,18 @@ type run struct {
 	owner   forebay.Owner
 	feed    forebay.Feed
 	target  forebay.Target
-	layout  *forebay.Layout // what the source gives
-	shape   forebay.Shape   // what reaches the sink
+	given   forebay.Shape // what the source gives
+	shape   forebay.Shape // what reaches the sink
 	queue   *splitQueue
 	lanes   int
 	resumed bool
 	seeded  bool // the target's progress began with this run's fence
 
-	interval    time.Duration // between ticks
-	commitBytes forebay.Bytes
-	totals      totals
-	notes       *notebook
-	drain       chan struct{} // closed when the run is to take nothing new
+	knobs  knobs // what may change while it runs
+	health health
+	totals totals
+	notes  *notebook
+	drain  chan struct{} // closed when the run is to take nothing new
 }
 
 // Run reads, transforms and delivers until every split of a bounded source is delivered or ctx ends, which
@@ -127,6 +126,7 @@ func (p *Pipeline) Run(ctx context.Context) (Summary, error) {
 		err = nil // asked to stop before anything was read
 	}
 	err = errors.Join(err, r.close(), closeState())
+	r.health.end(err)
 	return r.summary(r.status(err), err), err
 }
 

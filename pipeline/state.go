@@ -35,6 +35,8 @@ type StateConfig struct {
 	Command string
 	// Socket is the path that the lock names, where the process can be asked.
 	Socket string
+	// Address is where the process serves its tables on the network, for the lock; empty where it does not.
+	Address string
 	// UnsafeNetworkDir allows a directory on a network file system.
 	UnsafeNetworkDir bool
 	Logger           *slog.Logger
@@ -54,7 +56,7 @@ func openState(ctx context.Context, config StateConfig, disk store.Config) (*Sta
 		memory = MemoryDefault
 	}
 	disk.Dir, disk.UnsafeNetworkDir, disk.Logger = config.Dir, config.UnsafeNetworkDir, config.Logger
-	disk.Command, disk.Socket = config.Command, config.Socket
+	disk.Command, disk.Socket, disk.Address = config.Command, config.Socket, config.Address
 	disk.MemTableSize, disk.CacheSize = int64(memTableSize(memory, config.Upserts)), int64(memory/32)
 	st, err := store.Open(ctx, disk)
 	if err != nil {

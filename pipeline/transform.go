@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/fault"
+	"github.com/forebay-io/forebay/transform"
 )
 
 // Stage 2 of 6: transform.
@@ -17,9 +19,19 @@ import (
 // Enters: a batch as the source filled it. Leaves: the same batch, changed in place.
 // Blocks: never. Runs on: the lane's goroutine; each lane has compiled steps of its own.
 
+// NeedsRows reports whether the source has to make typed rows: the sink takes nothing else, or a step works on
+// rows only. Steps that edit JSON leave records that are JSON objects as they are.
+func NeedsRows(source forebay.SourceInfo, sink forebay.SinkInfo, transforms []forebay.Transform) bool {
+	rowsOnly := func(t forebay.Transform) bool { return !source.JSON || !transform.EditsJSON(t) }
+	return sink.NeedsRows || slices.ContainsFunc(transforms, rowsOnly)
+}
+
 // compile fits the steps to what the source gives, and returns them with what reaches the sink. The width of
 // the result is that of the widest row on the way.
 func compile(transforms []forebay.Transform, in forebay.Shape) (steps []forebay.Step, out forebay.Shape, err error) {
+	if in.JSON {
+		return compileEdits(transforms, in)
+	}
 	var problems []error
 	shape := in
 	for i, t := range transforms {
@@ -37,6 +49,23 @@ func compile(transforms []forebay.Transform, in forebay.Shape) (steps []forebay.
 	return steps, shape, nil
 }
 
+// compileEdits joins the steps into one that goes over each record once.
+func compileEdits(transforms []forebay.Transform, in forebay.Shape) ([]forebay.Step, forebay.Shape, error) {
+	if len(transforms) == 0 {
+		return nil, in, nil
+	}
+	editor := &transform.Editor{}
+	for i, t := range transforms {
+		if err := editor.Add(t); err != nil {
+			return nil, in, &forebay.Error{
+				Op: "compile", Class: forebay.ClassMisconfigured, Err: &StepError{Index: i, Name: t.Name(), Err: err},
+			}
+		}
+	}
+	step := editor.Step()
+	return []forebay.Step{step}, step.Out, nil
+}
+
 // StepError is what is wrong with one step of Config.Transform.
 type StepError struct {
 	Index int
@@ -51,14 +80,6 @@ func (e *StepError) Error() string {
 
 // Unwrap is the cause.
 func (e *StepError) Unwrap() error { return e.Err }
-
-// shapeOf is the shape of what a source gives.
-func shapeOf(layout *forebay.Layout) forebay.Shape {
-	if layout == nil {
-		return forebay.Shape{}
-	}
-	return forebay.Shape{Layout: layout, Width: layout.Width()}
-}
 
 // apply runs the steps over the batch. The batch's layout follows them.
 func apply(steps []forebay.Step, b *forebay.Batch) (filtered int, err error) {

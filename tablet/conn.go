@@ -35,6 +35,10 @@ type Opener interface {
 	//
 	// Errors: misconfigured where there is no such table, it has no key, or the configuration is wrong.
 	Upsert(ctx context.Context, table string, config writer.Config) (*writer.Writer, error)
+	// Session makes a session over tables with a key and without one.
+	//
+	// Errors: misconfigured where the configuration is wrong.
+	Session(config writer.SessionConfig) (*writer.Session, error)
 	// OpenLog begins to read the log of a tablet at an offset.
 	//
 	// Errors: misconfigured with the code no-such-table or no-such-tablet; lost with the code offset-trimmed.

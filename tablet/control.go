@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 
 	"github.com/forebay-io/forebay"
 )
@@ -161,13 +162,26 @@ type CountAnswer struct {
 type ScanCall struct {
 	Select []string `json:"select,omitempty"`
 	Limit  int64    `json:"limit,omitempty"`
+	// Prefix is a stream with one row, the first columns of the key.
+	Prefix []byte     `json:"prefix,omitempty"`
+	Piece  *ScanPiece `json:"piece,omitempty"`
 }
+
+// LogEndHeader tells LogEnd of a scan.
+const LogEndHeader = "Forebay-Log-End"
 
 // Scan implements Reader. Where runs on this side.
 func (c *Control) Scan(ctx context.Context, r ScanRequest) (Rows, error) {
-	call := ScanCall{Select: r.Select, Limit: r.Limit}
+	call := ScanCall{Select: r.Select, Limit: r.Limit, Piece: r.Piece}
 	if r.Where != nil {
-		call = ScanCall{}
+		call.Select, call.Limit = nil, 0
+	}
+	if b, _ := r.Prefix.Batch(); b != nil {
+		var prefix bytes.Buffer
+		if err := sendRow(&prefix, r.Prefix, "scan"); err != nil {
+			return nil, err
+		}
+		call.Prefix = prefix.Bytes()
 	}
 	body, err := json.Marshal(call)
 	if err != nil {
@@ -181,7 +195,12 @@ func (c *Control) Scan(ctx context.Context, r ScanRequest) (Rows, error) {
 	if err != nil {
 		return nil, errors.Join(err, answer.Body.Close())
 	}
-	rows := &remoteRows{body: answer.Body, receiver: receiver, shown: receiver.Layout()}
+	rows := &remoteRows{body: answer.Body, receiver: receiver, shown: receiver.Layout(), logEnd: -1}
+	if text := answer.Header.Get(LogEndHeader); text != "" {
+		if rows.logEnd, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return nil, errors.Join(unreachable(err), answer.Body.Close())
+		}
+	}
 	if r.Where == nil {
 		return rows, nil
 	}
@@ -225,13 +244,14 @@ type remoteRows struct {
 	where    func(b *forebay.Batch, i int) bool
 	left     int64
 	limited  bool
+	logEnd   int64
 }
 
 // Layout implements Rows.
 func (r *remoteRows) Layout() *forebay.Layout { return r.shown }
 
 // LogEnd implements Rows.
-func (r *remoteRows) LogEnd() int64 { return -1 }
+func (r *remoteRows) LogEnd() int64 { return r.logEnd }
 
 // Next implements Rows; the context of the scan bounds it too.
 func (r *remoteRows) Next(ctx context.Context, b *forebay.Batch) error {
@@ -262,18 +282,23 @@ func (r *remoteRows) Next(ctx context.Context, b *forebay.Batch) error {
 // Close implements Rows.
 func (r *remoteRows) Close() error { return r.body.Close() }
 
+// sendRow writes a stream of one row.
+func sendRow(out io.Writer, row forebay.Row, op string) error {
+	from, i := row.Batch()
+	if i != 0 || from.Len() != 1 {
+		return forebay.Errorf(op, forebay.ClassMisconfigured, "the key is a row of its own, made by NewRow")
+	}
+	sender, err := NewRowSender(out, from.Layout())
+	if err != nil {
+		return err
+	}
+	return errors.Join(sender.Send(from), sender.End(nil))
+}
+
 // Get implements Reader. The key travels as a stream of one row.
 func (c *Control) Get(ctx context.Context, name string, key forebay.Row, b *forebay.Batch) (found bool, err error) {
 	var body bytes.Buffer
-	from, i := key.Batch()
-	if i != 0 || from.Len() != 1 {
-		return false, forebay.Errorf("get", forebay.ClassMisconfigured, "the key is a row of its own, made by NewRow")
-	}
-	sender, err := NewRowSender(&body, from.Layout())
-	if err != nil {
-		return false, err
-	}
-	if err := errors.Join(sender.Send(from), sender.End(nil)); err != nil {
+	if err := sendRow(&body, key, "get"); err != nil {
 		return false, err
 	}
 	answer, err := c.send(ctx, Call{http.MethodPost, tablePath(name, "/get")}, &body)

@@ -3,6 +3,7 @@
 package tablet
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,6 +24,8 @@ type EncoderConfig struct {
 	SchemaID uint32
 	// Now is the time in microseconds since 1970-01-01T00:00:00Z.
 	Now func() int64
+	// Partitions numbers the tablets of the backend. It may be nil where the table has no partitions.
+	Partitions *Partitions
 	// Next deals encoders without splits out over the tablets of a log table.
 	Next func() uint32
 }
@@ -38,6 +41,14 @@ type Encoder struct {
 	place    *forebay.KeyEncoder // of the key, or of distribute_by; nil where rows are placed by their split
 	keyed    bool
 	version  bool
+
+	partitioner *Partitioner // nil where the table has no partitions
+	partitions  *Partitions
+	numbers     map[int64]int // what partitions said, by bucket
+	texts       map[string]int
+	bucket      int64 // of the last row
+	bucketFirst int   // its first tablet
+	bucketKnown bool
 
 	// What the last Route found out.
 	batch *forebay.Batch
@@ -59,6 +70,13 @@ func NewEncoder(c EncoderConfig) (*Encoder, error) {
 		tablets: uint64(c.Table.Tablets), schemaID: c.SchemaID, now: c.Now, next: c.Next, slots: c.Layout.Slots,
 		keyed: len(c.Table.Key) > 0, version: c.Table.Version != "",
 		rows: forebay.NewRowEncoder(c.Layout, valueColumns(schema, c.Table.Key)),
+	}
+	if by := c.Table.PartitionBy; by.Column != "" {
+		var err error
+		if e.partitioner, err = NewPartitioner(by, c.Layout); err != nil {
+			return nil, fmt.Errorf("table %q: %w", c.Table.Name, err)
+		}
+		e.partitions, e.numbers, e.texts = c.Partitions, make(map[int64]int), make(map[string]int)
 	}
 	placed := c.Table.Key
 	if !e.keyed {
@@ -106,14 +124,56 @@ func (e *Encoder) Route(b *forebay.Batch, i int) (int, error) {
 			return 0, err
 		}
 	}
+	first := 0
+	if e.partitioner != nil {
+		var err error
+		if first, err = e.firstTablet(b, i); err != nil {
+			return 0, err
+		}
+	}
 	if e.place == nil {
-		return e.routeSplit(b.SplitID()), nil
+		return first + e.routeSplit(b.SplitID()), nil
 	}
 	var err error
 	if e.key, err = e.place.Append(e.key[:0], b, i); err != nil {
 		return 0, err
 	}
-	return TabletOf(e.key, int(e.tablets)), nil
+	return first + TabletOf(e.key, int(e.tablets)), nil
+}
+
+// firstTablet is the number of the first tablet of the row's partition.
+func (e *Encoder) firstTablet(b *forebay.Batch, i int) (int, error) {
+	bucket, text, err := e.partitioner.bucket(b, i)
+	if err != nil {
+		return 0, err
+	}
+	if text != nil {
+		first, found := e.texts[string(text)]
+		if !found {
+			if first, err = e.firstOf(text); err != nil {
+				return 0, err
+			}
+			e.texts[string(text)] = first
+		}
+		return first, nil
+	}
+	if e.bucketKnown && bucket == e.bucket {
+		return e.bucketFirst, nil
+	}
+	first, found := e.numbers[bucket]
+	if !found {
+		if first, err = e.firstOf(e.partitioner.appendBucket(nil, bucket)); err != nil {
+			return 0, err
+		}
+		e.numbers[bucket] = first
+	}
+	e.bucket, e.bucketFirst, e.bucketKnown = bucket, first, true
+	return first, nil
+}
+
+func (e *Encoder) firstOf(name []byte) (int, error) {
+	n, err := e.partitions.number(name)
+	return n * int(e.tablets), err
 }
 
 // routeSplit is the tablet of all rows of a split. Rows that come from no split go to one tablet for each encoder.
@@ -172,8 +232,32 @@ func (e *Encoder) Seal(data []byte, records int) []byte {
 	return forebay.SealRowBatch(data, e.schemaID, records, e.now())
 }
 
+// Cut implements forebay.Encoder.
+func (e *Encoder) Cut(dst, sealed []byte, keep func(row int) bool) []byte {
+	batch, err := forebay.OpenRowBatch(sealed)
+	if err != nil {
+		panic("a request changed while it was sent: " + err.Error())
+	}
+	dst = forebay.AppendRowBatchHeader(dst, batch.Keyed())
+	rows, kept := batch.Rows(), 0
+	for rows.Next() {
+		if !keep(rows.Index()) {
+			continue
+		}
+		if batch.Keyed() {
+			dst = forebay.AppendRowKey(dst, rows.Op(), rows.Key())
+		}
+		dst = forebay.AppendSizedRow(dst, rows.Row())
+		kept++
+	}
+	if err := rows.Err(); err != nil {
+		panic("a request was encoded wrong: " + err.Error())
+	}
+	return forebay.SealRowBatch(dst, batch.SchemaID(), kept, batch.Time())
+}
+
 func article(op forebay.Op) string {
-	if op == forebay.OpUpsert {
+	if op == forebay.OpUpsert || op == forebay.OpUpdate {
 		return "an"
 	}
 	return "a"

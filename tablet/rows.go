@@ -28,9 +28,9 @@ type ScanRequest struct {
 // ScanPiece is the part of a scan that lies in one tablet, behind a key.
 type ScanPiece struct {
 	// Tablet is a number below that of TableInfo.Logs.
-	Tablet int
+	Tablet int `json:"tablet"`
 	// After is an encoded key of a key table, as KeyEncoder makes it; empty begins at the first row.
-	After []byte
+	After []byte `json:"after,omitempty"`
 }
 
 // Rows is a scan under way: a key table in the order of its keys over all tablets, a log table by tablet and offset.

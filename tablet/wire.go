@@ -21,6 +21,12 @@ type wireColumn struct {
 	Type string `json:"type"`
 }
 
+type wirePartitionBy struct {
+	Column   string `json:"column"`
+	Template string `json:"template"`
+	Limit    int    `json:"limit,omitempty"`
+}
+
 type wireTable struct {
 	Name         string       `json:"name"`
 	Columns      []wireColumn `json:"columns"`
@@ -29,8 +35,13 @@ type wireTable struct {
 	Version      string       `json:"version,omitempty"`
 	DistributeBy []string     `json:"distribute_by,omitempty"`
 	Retention    string       `json:"retention,omitempty"`
+	ID           uint32       `json:"id,omitempty"`
 	SchemaID     uint32       `json:"schema_id,omitempty"`
-	Logs         []LogRange   `json:"logs,omitempty"`
+
+	PartitionBy *wirePartitionBy `json:"partition_by,omitempty"`
+	Partitions  []Partition      `json:"partitions,omitempty"`
+
+	Logs []LogRange `json:"logs,omitempty"`
 }
 
 func wireColumns(s *forebay.Schema) []wireColumn {
@@ -60,7 +71,10 @@ func schemaOf(columns []wireColumn) (*forebay.Schema, error) {
 func (t TableInfo) MarshalJSON() ([]byte, error) {
 	w := wireTable{
 		Name: t.Name, Columns: wireColumns(t.Schema), Key: t.Key, Tablets: t.Tablets, Version: t.Version,
-		DistributeBy: t.DistributeBy, SchemaID: t.SchemaID, Logs: t.Logs,
+		DistributeBy: t.DistributeBy, ID: t.ID, SchemaID: t.SchemaID, Partitions: t.Partitions, Logs: t.Logs,
+	}
+	if by := t.PartitionBy; by.Column != "" {
+		w.PartitionBy = &wirePartitionBy{Column: by.Column, Template: by.Template, Limit: by.Limit}
 	}
 	if t.Retention != 0 {
 		w.Retention = t.Retention.String()
@@ -89,7 +103,10 @@ func (t *TableInfo) UnmarshalJSON(data []byte) error {
 			Name: w.Name, Schema: schema, Key: w.Key, Tablets: w.Tablets, Version: w.Version,
 			DistributeBy: w.DistributeBy, Retention: retention,
 		},
-		SchemaID: w.SchemaID, Logs: w.Logs,
+		ID: w.ID, SchemaID: w.SchemaID, Partitions: w.Partitions, Logs: w.Logs,
+	}
+	if by := w.PartitionBy; by != nil {
+		t.PartitionBy = forebay.PartitionBy{Column: by.Column, Template: by.Template, Limit: by.Limit}
 	}
 	return nil
 }
@@ -240,7 +257,13 @@ func (r *RowReceiver) frame() error {
 	case size != frameError:
 		return r.read(size)
 	}
-	if size, err = r.size(); err != nil {
+	return r.fault()
+}
+
+// fault reads the sender's error.
+func (r *RowReceiver) fault() error {
+	size, err := r.size()
+	if err != nil {
 		return err
 	}
 	if err := r.read(size); err != nil {

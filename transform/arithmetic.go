@@ -23,7 +23,7 @@ func (c *checker) arithmetic(n *ast.BinaryNode, l, r *operand) *operand {
 		if n.Operator == "/" || n.Operator == "**" || n.Operator == "^" {
 			result.kind = kindFloat
 		}
-		return result
+		return arithmeticAtRunTime(n.Operator, result, l, r)
 	}
 	switch {
 	case n.Operator == "+" && l.kind == kindText && r.kind == kindText:
@@ -75,6 +75,7 @@ func (c *checker) nullArithmetic(n *ast.BinaryNode, result, l, r *operand) *oper
 	result.int = func(f *frame) (int64, bool) { failing(f); return 0, false }
 	result.float = func(f *frame) (float64, bool) { failing(f); return 0, false }
 	result.text = func(f *frame) (string, bool) { failing(f); return "", false }
+	result.value = func(f *frame) value { failing(f); return noValue }
 	return result
 }
 

@@ -37,6 +37,9 @@ func (s CastStep) Name() string { return "cast" }
 //
 // Errors: *ColumnError, joined.
 func (s CastStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	names := make([]string, len(s.Columns))
 	for i, column := range s.Columns {
 		names[i] = column.Column

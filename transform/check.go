@@ -21,7 +21,8 @@ import (
 // checker walks a parsed expression once. X3: it finds the type of every part and builds its two forms: closures,
 // and a tree for expr-lang's machine in which every operator and function is a null-safe call.
 type checker struct {
-	expr     string
+	expr string
+	// layout is nil where records are JSON.
 	layout   *forebay.Layout
 	problems []*ExprError
 	machine  *machine
@@ -207,8 +208,11 @@ func (c *checker) identifier(n *ast.IdentifierNode) *operand {
 	return c.column(n.Value, n.Location())
 }
 
-// column reads the named column.
+// column reads the named column, or field.
 func (c *checker) column(name string, at file.Location) *operand {
+	if c.onJSON() {
+		return c.field(at, name)
+	}
 	if c.broken[name] {
 		return badOperand(at)
 	}
@@ -295,6 +299,17 @@ func lowerConditional(result *operand, cond boolFunc, then, otherwise *operand) 
 		}
 		return otherwise.decimal(f)
 	}
+	if result.kind != kindAny {
+		return
+	}
+	first, second := then.values(), otherwise.values()
+	result.lowered = first != nil && second != nil
+	result.value = func(f *frame) value {
+		if cond(f) == yes {
+			return first(f)
+		}
+		return second(f)
+	}
 }
 
 // as is the operand in the kind of another: an int as a float. Nil has every closure.
@@ -355,6 +370,9 @@ func (c *checker) wants(o *operand, want kind, who string) bool {
 	switch {
 	case o.kind == kindBad:
 		return false
+	case o.kind == kindAny && o.value != nil:
+		o.demand(want, who+" must be")
+		return true
 	case o.kind == want, o.kind == kindNil, o.kind == kindAny, want == kindAny, want == kindFloat && o.kind == kindInt:
 		return true
 	}

@@ -24,6 +24,9 @@ func (s DropStep) Name() string { return "drop" }
 //
 // Errors: *ColumnError, joined.
 func (s DropStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	wrong := checkNames(in, s.Name(), s.Columns)
 	if err := wrong.err(); err != nil {
 		return forebay.Step{}, err
@@ -60,7 +63,8 @@ func checkNames(in forebay.Shape, step string, names []string) (wrong problems) 
 	return wrong
 }
 
-// KeepStep removes all columns but the named ones, which come out in the order that they are named in.
+// KeepStep removes all columns but the named ones, which come out in the order that they are named in. Fields of
+// records that are JSON stay where they are.
 type KeepStep struct {
 	Columns []string `yaml:"keep" doc:"The columns to keep, in their new order."`
 }
@@ -75,6 +79,9 @@ func (s KeepStep) Name() string { return "keep" }
 //
 // Errors: *ColumnError, joined.
 func (s KeepStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	wrong := checkNames(in, s.Name(), s.Columns)
 	if err := wrong.err(); err != nil {
 		return forebay.Step{}, err
@@ -108,6 +115,9 @@ func (s RenameStep) Name() string { return "rename" }
 //
 // Errors: *ColumnError, joined.
 func (s RenameStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	names := make([]string, len(s.Renamings))
 	for i, r := range s.Renamings {
 		names[i] = r.From

@@ -33,8 +33,10 @@ func (c *checker) comparison(n *ast.BinaryNode, l, r *operand) *operand {
 		return c.bad(n.Location(), `compare a field of it, such as payload.id == 7`, "json has no comparison")
 	case l.kind == kindDecimal || r.kind == kindDecimal:
 		return c.compareDecimals(n, result, l, r)
+	case ordered && (l.kind == kindBool || r.kind == kindBool):
+		return c.incomparable(n, l, r)
 	case l.kind == kindAny || r.kind == kindAny:
-		return result
+		return c.compareAtRunTime(n, result, l, r)
 	case l.kind == kindInt && r.kind == kindInt, l.kind == r.kind && l.kind.inInt():
 		result.truth = lowerInts(n.Operator, l, r)
 	case l.kind == kindFloat && r.kind == kindFloat:
@@ -318,6 +320,7 @@ func lowerBools(operator string, l, r *operand) boolFunc {
 // compareDecimals compares decimals with decimals, ints and float literals as exact numbers.
 func (c *checker) compareDecimals(n *ast.BinaryNode, result, l, r *operand) *operand {
 	if l.kind == kindAny || r.kind == kindAny {
+		result.lowered = false
 		return result
 	}
 	left, leftScale, okLeft := decimalForm(l)

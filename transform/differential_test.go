@@ -21,6 +21,10 @@ type exprWriter struct {
 	t *rapid.T
 	// plain leaves out what is not expr-lang's own, and null.
 	plain bool
+	// fields writes what both a JSON field and a column of the same text can be.
+	fields bool
+	// small keeps numbers small.
+	small bool
 }
 
 var randomColumns = []forebay.Column{
@@ -94,6 +98,11 @@ var patterns = map[byte][]string{
 	'U': {"(T - T)", "(U + U)", "(U * I)", "(-U)", "duration(u)"}, 'X': {"(B ? dec : dec)", "(dec ?? dec)"},
 }
 
+// fieldLeaves are those that JSON has no type for.
+var fieldLeaves = map[byte][]string{
+	'D': {"date(d)", `date("2013-01-31")`}, 'T': {"timestamp(ts)", `timestamp("2013-01-31T10:00:00Z")`},
+}
+
 // plainLeaves are so small that no int leaves the range in which expr-lang compares ints and floats exactly.
 var plainLeaves = map[byte][]string{'I': {"i", "j", "0", "1", "-1", "7"}, 'F': {"f", "g", "0.0", "0.5", "-2.5"}}
 
@@ -118,8 +127,11 @@ func (w exprWriter) expr(kind byte, depth int) string {
 		kind = w.pick("I", "F")[0]
 	}
 	if depth <= 0 || rapid.IntRange(0, 4).Draw(w.t, "leaf") == 0 {
-		if small := plainLeaves[kind]; w.plain && small != nil {
+		if small := plainLeaves[kind]; (w.plain || w.small) && small != nil {
 			return w.pick(small...)
+		}
+		if texts := fieldLeaves[kind]; w.fields && texts != nil {
+			return w.pick(texts...)
 		}
 		return w.pick(leaves[kind]...)
 	}
@@ -127,7 +139,11 @@ func (w exprWriter) expr(kind byte, depth int) string {
 	if w.plain {
 		from = plainPatterns
 	}
-	return w.fill(w.pick(from[kind]...), depth)
+	pattern := w.pick(from[kind]...)
+	for w.fields && strings.Contains(pattern, "X") {
+		pattern = w.pick(from[kind]...)
+	}
+	return w.fill(pattern, depth)
 }
 
 // randomRow draws cells of randomColumns as text.
@@ -256,6 +272,14 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 200 || strings.Contains(text, "repeat") {
 			return
+		}
+		if p, err := Compile(onJSON, text); err == nil {
+			records := documents(fieldDocument)
+			want := outcome(p, records, 0)
+			_, machine := bothForms(t, onJSON, text)
+			if got := outcome(machine, records, 0); p.Deterministic() && got != want {
+				t.Fatalf("on JSON %q: machine gives %s, Compile's form %s", text, got, want)
+			}
 		}
 		p, err := Compile(in, text)
 		if err != nil {

@@ -6,11 +6,13 @@
 // A map of the package:
 //
 //	filter.go set.go columns.go cast.go map.go   the steps          step.go   what they share
-//	program.go    Compile: an expression for the rows of a shape
+//	editor.go     the steps on records that are JSON
+//	program.go    Compile: an expression for the rows of a shape, or for JSON
 //	check.go      types of an expression's parts; each gets two forms: closures, and a tree for expr-lang
 //	operator.go   arithmetic.go compare.go in.go  the operators as closures
 //	function.go   scalar.go time.go               the functions as closures
-//	collection.go predicate.go json.go            what only expr-lang's machine runs: lists, maps, fields, let
+//	field.go      fields of JSON records          value.go   operators where a kind is known at run time only
+//	collection.go json.go                         what only expr-lang's machine runs: lists, maps, let
 //	machine.go    expr-lang's machine             dynamic.go   its null-safe operators and functions
 //
 // # Expressions
@@ -27,6 +29,10 @@
 //	contains startsWith endsWith matches   on strings; the pattern of matches is a constant
 //	?? coalesce()       the first that is not null       == nil, != nil   test for null
 //	x.a x["a"] x[0] x[1:3]   fields of json, places in lists, parts of strings in characters
+//
+// On records that are JSON objects without rows, names are paths to fields, such as user.address.city; one that is
+// missing is null. A whole number that fits is int, every other one float. What a value's type cannot do
+// rejects the record.
 //
 // Functions: see functions, strictFunctions and predicateFunctions in the source; an unknown name is an error
 // that shows the nearest one. now() makes a step not deterministic.

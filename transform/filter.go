@@ -23,17 +23,29 @@ func (s FilterStep) Name() string { return "filter" }
 //
 // Errors: *ExprError, joined.
 func (s FilterStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	p, err := Compile(in, s.Expr)
 	if err != nil {
 		return forebay.Step{}, err
 	}
-	if o := p.operand; o.kind != kindBool && o.kind != kindAny && o.kind != kindNil {
-		return forebay.Step{}, &ExprError{
-			Expr: s.Expr, Length: len(s.Expr), Message: fmt.Sprintf("a filter needs a bool, not %s", o.article()),
-			Cure: "compare it, such as with != nil",
-		}
+	if problem := s.wants(p); problem != nil {
+		return forebay.Step{}, problem
 	}
 	return forebay.Step{Out: in, Apply: p.filter, Deterministic: p.Deterministic()}, nil
+}
+
+// wants says why the program cannot be a filter, or is nil.
+func (s FilterStep) wants(p *Program) *ExprError {
+	o := p.operand
+	if o.kind == kindBool || o.kind == kindAny || o.kind == kindNil {
+		return nil
+	}
+	return &ExprError{
+		Expr: s.Expr, Length: len(s.Expr), Message: fmt.Sprintf("a filter needs a bool, not %s", o.article()),
+		Cure: "compare it, such as with != nil",
+	}
 }
 
 // filter removes the records of a batch for which the program is not true.

@@ -113,7 +113,7 @@ func (c *checker) call(n ast.Node, name string, arguments []ast.Node) *operand {
 func (c *checker) unknownFunction(in *invocation) *operand {
 	names := append(append(sortedNames(functions), sortedNames(strictFunctions)...), sortedNames(predicateFunctions)...)
 	e := &ExprError{Message: fmt.Sprintf("no function is called %q", in.name), Nearest: nearest.Name(in.name, names)}
-	if e.Nearest == "" && c.layout.Schema.Find(in.name) >= 0 {
+	if e.Nearest == "" && !c.onJSON() && c.layout.Schema.Find(in.name) >= 0 {
 		e.Cure = in.name + " is a column: write it without parentheses"
 	}
 	return c.report(in.at, e)
@@ -138,7 +138,7 @@ func plural(n int) string {
 // openJSON turns json arguments into what they hold, which is known at run time only.
 func (c *checker) openJSON(operands ...*operand) {
 	for _, o := range operands {
-		if o.kind == kindJSON || o.kind == kindAny {
+		if o.kind == kindJSON || o.kind == kindAny && o.value == nil {
 			o.kind, o.lowered = kindAny, false
 			o.tree = c.machine.call("open", dynamicOpen, o.tree)
 		}
@@ -185,6 +185,9 @@ func strictly(fn dynamicFunc) dynamicFunc {
 // argument checks the kind of the argument at i.
 func (c *checker) argument(in *invocation, i int, kinds ...kind) bool {
 	o := in.args[i]
+	if o.kind == kindAny && o.lowered {
+		c.demandArgument(in, i, kinds)
+	}
 	if o.kind == kindAny || o.kind == kindNil {
 		return true
 	}

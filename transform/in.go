@@ -41,8 +41,9 @@ func (c *checker) inRange(n, bounds *ast.BinaryNode, l *operand) *operand {
 	}
 	value, least, greatest := l.int, from.int, to.int
 	return &operand{
-		kind: kindBool, slot: -1, lowered: l.lowered && from.lowered && to.lowered,
-		tree: c.machine.call("between", dynamicBetween, l.tree, from.tree, to.tree),
+		kind: kindBool, slot: -1,
+		lowered: l.lowered && from.lowered && to.lowered && from.kind != kindAny && to.kind != kindAny,
+		tree:    c.machine.call("between", dynamicBetween, l.tree, from.tree, to.tree),
 		truth: func(f *frame) truth {
 			v, okValue := value(f)
 			a, b, ok := both(f, least, greatest)
@@ -78,6 +79,8 @@ func (c *checker) inList(n *ast.BinaryNode, list *ast.ArrayNode, l *operand) *op
 		lowerIn(result, l.int, items)
 	case l.kind == kindText:
 		lowerIn(result, l.text, items)
+	case l.kind == kindAny:
+		lowerInValues(result, l.value, items)
 	}
 	return result
 }
@@ -158,6 +161,14 @@ func lowerCoalesce(result, first, second *operand) *operand {
 	o.float = firstOf(first.float, second.float)
 	o.text = firstOf(first.text, second.text)
 	o.decimal = firstOf(first.decimal, second.decimal)
+	if get, rest := first.values(), second.value; result.kind == kindAny && get != nil && rest != nil {
+		o.value = func(f *frame) value {
+			if v := get(f); !v.isNull() {
+				return v
+			}
+			return rest(f)
+		}
+	}
 	return o
 }
 

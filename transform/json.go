@@ -14,33 +14,32 @@ import (
 	"github.com/forebay-io/forebay"
 )
 
-// parseJSON reads one JSON value. Whole numbers become ints, or decimals where they need more than 64 bits; the
-// others become floats.
-func parseJSON(text []byte) (any, error) {
+// parseJSON reads one JSON value; number reads its numbers.
+func parseJSON(text []byte, number func(text string) (any, error)) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil || d.InputOffset() != int64(len(bytes.TrimRight(text, " \t\r\n"))) {
 		return nil, rejectf(CodeCast, "%s is not JSON", shown(string(text)))
 	}
-	return withNumbers(v)
+	return withNumbers(v, number)
 }
 
-func withNumbers(v any) (any, error) {
+func withNumbers(v any, number func(text string) (any, error)) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
-		return jsonNumber(v.String())
+		return number(v.String())
 	case []any:
 		for i := range v {
-			if v[i], err = withNumbers(v[i]); err != nil {
+			if v[i], err = withNumbers(v[i], number); err != nil {
 				return nil, err
 			}
 		}
 		return v, nil
 	case map[string]any:
 		for key := range v {
-			if v[key], err = withNumbers(v[key]); err != nil {
+			if v[key], err = withNumbers(v[key], number); err != nil {
 				return nil, err
 			}
 		}
@@ -50,6 +49,8 @@ func withNumbers(v any) (any, error) {
 	}
 }
 
+// jsonNumber reads a whole number as an int, or as a decimal where it needs more than 64 bits; every other one is
+// a float.
 func jsonNumber(text string) (any, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return int(n), nil
@@ -70,11 +71,11 @@ func jsonNumber(text string) (any, error) {
 // dynamicOpen is what a json value holds.
 func dynamicOpen(args ...any) (any, error) {
 	if text, ok := args[0].(jsonText); ok {
-		return parseJSON([]byte(text))
+		return parseJSON([]byte(text), jsonNumber)
 	}
 	return args[0], nil
 }
-func fromJSON(args ...any) (any, error) { return parseJSON([]byte(args[0].(string))) }
+func fromJSON(args ...any) (any, error) { return parseJSON([]byte(args[0].(string)), jsonNumber) }
 
 func toJSON(args ...any) (any, error) { return jsonOf(args[0]) }
 

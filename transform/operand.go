@@ -9,6 +9,7 @@ import (
 	"github.com/expr-lang/expr/file"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec/jsonedit"
 )
 
 // kind is the static type of an expression, as far as operators care.
@@ -115,6 +116,8 @@ type frame struct {
 	batch *forebay.Batch
 	cells []forebay.Cell
 	slab  []byte
+	// record is the record where it is a JSON object without a row, else nil.
+	record *jsonedit.Record
 	// scratch holds texts that are made while one record is evaluated.
 	scratch []byte
 	fail    *RejectError
@@ -124,6 +127,9 @@ type frame struct {
 func (f *frame) enter(b *forebay.Batch, i int) {
 	f.batch, f.slab = b, b.Slab()
 	f.turn(b.Cells(i))
+	if f.record != nil && !f.record.Open(b.Value(i)) {
+		f.refuse(CodeInvalidJSON, notAnObject)
+	}
 }
 
 // turn goes to another record of the batch, whose slab is where it was.
@@ -171,6 +177,10 @@ type operand struct {
 	float   floatFunc
 	text    textFunc
 	decimal decimalFunc
+	// value is the closure of kindAny.
+	value valueFunc
+	// path leads to the field that the operand is, else it is nil.
+	path *jsonedit.Path
 	// pieces are those of a concatenation.
 	pieces []piece
 	// plain says that all pieces are columns and constants.
@@ -199,6 +209,7 @@ func (o *operand) nulls() *operand {
 	o.float = func(*frame) (float64, bool) { return 0, false }
 	o.text = func(*frame) (string, bool) { return "", false }
 	o.decimal = func(*frame) (forebay.Int128, bool) { return forebay.Int128{}, false }
+	o.value = func(*frame) value { return noValue }
 	return o
 }
 

@@ -63,7 +63,7 @@ func (c *checker) signed(n *ast.UnaryNode, o *operand) *operand {
 		getInt, getFloat := o.int, o.float
 		result.int = func(f *frame) (int64, bool) {
 			v, ok := getInt(f)
-			if v == -v && v != 0 {
+			if ok && v == -v && v != 0 {
 				f.refuse(CodeOverflow, "-(%d) does not fit 64 bits", v)
 				return 0, false
 			}
@@ -73,6 +73,7 @@ func (c *checker) signed(n *ast.UnaryNode, o *operand) *operand {
 			v, ok := getFloat(f)
 			return -v, ok
 		}
+		result.value = o.negated()
 	}
 	result.tree = c.machine.call("negate", dynamicNegate, o.tree)
 	return result
@@ -124,6 +125,10 @@ func (c *checker) nilTest(n *ast.BinaryNode, l, r *operand) *operand {
 		name, fn = "isNotNil", dynamicIsNotNil
 	}
 	result := &operand{kind: kindBool, slot: -1, lowered: o.lowered, tree: c.machine.call(name, fn, o.tree)}
+	if o.path != nil {
+		result.truth, result.tree = c.nullTest(o.path, wanted)
+		return result
+	}
 	if slot := o.slot; slot >= 0 && o.kind != kindJSON {
 		if wanted {
 			result.truth = func(f *frame) truth { return truthOf(f.cells[slot].IsNull()) }
@@ -154,6 +159,9 @@ func (o *operand) isNull() func(f *frame) bool {
 	case o.kind == kindDecimal:
 		get := o.decimal
 		return func(f *frame) bool { _, ok := get(f); return !ok }
+	case o.kind == kindAny:
+		get := o.value
+		return func(f *frame) bool { return get(f).isNull() }
 	default:
 		get := o.text
 		return func(f *frame) bool { _, ok := get(f); return !ok }
@@ -224,6 +232,9 @@ func (c *checker) coalesce(at fileLocation, operands []*operand) *operand {
 	last := operands[len(operands)-1]
 	result.tree = c.treeAs(last, result)
 	rest := last.as(result)
+	if result.kind == kindAny {
+		rest = &operand{kind: kindAny, slot: -1, value: last.values()}
+	}
 	for i := len(operands) - 2; i >= 0; i-- {
 		o := operands[i]
 		result.tree = &ast.BinaryNode{Operator: "??", Left: c.treeAs(o, result), Right: result.tree}
@@ -233,7 +244,8 @@ func (c *checker) coalesce(at fileLocation, operands []*operand) *operand {
 	}
 	if result.lowered {
 		result.truth, result.int, result.float = rest.truth, rest.int, rest.float
-		result.text, result.decimal = rest.text, rest.decimal
+		result.text, result.decimal, result.value = rest.text, rest.decimal, rest.value
+		result.lowered = result.kind != kindAny || rest.value != nil
 	}
 	return result
 }
@@ -249,7 +261,8 @@ func (c *checker) textTest(n *ast.BinaryNode, l, r *operand) *operand {
 	}[n.Operator]
 	left, right := l.text, r.text
 	return &operand{
-		kind: kindBool, slot: -1, lowered: l.lowered && r.lowered,
+		kind: kindBool, slot: -1, lowered: l.lowered && r.lowered && (l.kind != kindAny || r.constant != nil) &&
+			(r.kind != kindAny || l.constant != nil),
 		tree: c.machine.call(n.Operator, dynamicTextTest(n.Operator, test), l.tree, r.tree),
 		truth: func(f *frame) truth {
 			a, okLeft := left(f)

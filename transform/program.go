@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec/jsonedit"
 )
 
 // Program is a compiled expression.
@@ -19,13 +20,16 @@ type Program struct {
 	machine *machine
 	impure  bool
 	column  forebay.Type
+	// values gives the results for records that are JSON, where the program is lowered.
+	values valueFunc
 }
 
-// Compile checks an expression against the columns that flow in.
+// Compile checks an expression against the columns that flow in. On records that are JSON, names are paths to
+// fields; one that is missing is null, and what its type cannot do is found record by record.
 //
 // Errors: everything that is wrong, each an *ExprError, joined.
 func Compile(in forebay.Shape, expr string) (*Program, error) {
-	if in.Layout == nil {
+	if in.Layout == nil && !in.JSON {
 		return nil, errUntyped()
 	}
 	p, problems := compile(in.Layout, expr, nil)
@@ -49,6 +53,7 @@ func joined(problems []*ExprError) error {
 	return errors.Join(list...)
 }
 
+// compile takes no layout for records that are JSON.
 func compile(layout *forebay.Layout, expr string, broken map[string]bool) (*Program, []*ExprError) {
 	p, problems := checked(layout, expr, broken)
 	if len(problems) > 0 || p.operand.lowered || p.operand.kind == kindBad {
@@ -70,6 +75,9 @@ func checked(layout *forebay.Layout, expr string, broken map[string]bool) (*Prog
 		return nil, c.problems
 	}
 	p := &Program{expr: expr, operand: o, frame: f, machine: c.machine, impure: c.impure, column: o.columnType()}
+	if c.onJSON() {
+		p.onRecords(&jsonedit.Record{})
+	}
 	return p, nil
 }
 
@@ -128,7 +136,7 @@ func (p *Program) EvalBool(b *forebay.Batch, i int) (bool, error) {
 // truth evaluates a condition for the frame's record.
 func (p *Program) truth() truth {
 	if p.Lowered() {
-		if p.operand.kind == kindBool || p.operand.kind == kindNil {
+		if k := p.operand.kind; k == kindBool || k == kindNil || k == kindAny {
 			return p.operand.truth(p.frame)
 		}
 		p.frame.refuse(CodeWrongType, "the expression gives %s, not a bool", p.operand.article())
@@ -151,6 +159,12 @@ func (p *Program) cell() forebay.Cell {
 		return f.cells[o.slot]
 	}
 	switch {
+	case o.kind == kindAny:
+		v, err := o.value(f).box()
+		if err != nil {
+			f.fails(err)
+		}
+		return p.store(v)
 	case o.kind == kindBool:
 		if v := o.truth(f); v != unknown {
 			return forebay.BoolCell(v == yes)

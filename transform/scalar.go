@@ -20,6 +20,10 @@ func (c *checker) buildLen(in *invocation) *operand {
 		return badOperand(in.at)
 	}
 	result := c.result(in, kindInt, dynamicLen)
+	if open := in.open(); open != nil {
+		result.int = func(f *frame) (int64, bool) { return f.lenOf(open(f)) }
+		return result
+	}
 	get, raw := o.text, o.kind == kindBytes
 	result.int = func(f *frame) (int64, bool) {
 		v, ok := get(f)
@@ -29,6 +33,14 @@ func (c *checker) buildLen(in *invocation) *operand {
 		return int64(utf8.RuneCountInString(v)), ok
 	}
 	return result
+}
+
+func (f *frame) lenOf(v value) (int64, bool) {
+	if v.kind == kindText {
+		return int64(utf8.RuneCountInString(v.s)), true
+	}
+	v = f.strict(dynamicLen, v)
+	return v.n, v.kind == kindInt
 }
 
 // textToText is a function of one text.
@@ -106,17 +118,15 @@ func (c *checker) buildAbs(in *invocation) *operand {
 	}
 	o := in.args[0]
 	result := c.result(in, o.kind, dynamicAbs)
+	result.lowered = result.lowered && o.kind != kindAny
 	getInt, getFloat := o.int, o.float
 	result.int = func(f *frame) (int64, bool) {
 		v, ok := getInt(f)
-		if v < 0 {
-			v = -v
-		}
-		if v < 0 {
+		if ok && v == math.MinInt64 {
 			f.refuse(CodeOverflow, "abs(%d) does not fit 64 bits", v)
 			return 0, false
 		}
-		return v, ok
+		return max(v, -v), ok
 	}
 	result.float = func(f *frame) (float64, bool) {
 		v, ok := getFloat(f)
@@ -183,6 +193,7 @@ func (c *checker) buildExtreme(in *invocation) *operand {
 		result.int = func(f *frame) (int64, bool) { return extreme(f, gets, least) }
 		return result
 	}
+	result.lowered = result.lowered && k != kindAny
 	var gets []floatFunc
 	for _, o := range in.args {
 		gets = append(gets, o.toFloat())
@@ -211,6 +222,23 @@ func better[T int64 | float64](a, b T, least bool) T {
 
 // buildInt is int(...): of a float its whole part, of a text all of it.
 func (c *checker) buildInt(in *invocation) *operand {
+	if open := in.open(); open != nil {
+		result := c.result(in, kindInt, dynamicInt)
+		result.int = func(f *frame) (int64, bool) {
+			switch v := open(f); v.kind {
+			case kindInt, kindBool:
+				return v.n, true
+			case kindFloat:
+				return f.whole(v.f, true)
+			case kindText:
+				return f.parsedInt(v.s, true)
+			default:
+				v = f.strict(dynamicInt, v)
+				return v.n, v.kind == kindInt
+			}
+		}
+		return result
+	}
 	if !c.argument(in, 0, kindInt, kindFloat, kindText, kindDecimal, kindBool) {
 		return badOperand(in.at)
 	}
@@ -286,6 +314,21 @@ func (f *frame) wholeDecimal(v forebay.Int128, scale uint8, ok bool) (int64, boo
 }
 
 func (c *checker) buildFloat(in *invocation) *operand {
+	if open := in.open(); open != nil {
+		result := c.result(in, kindFloat, dynamicFloat)
+		result.float = func(f *frame) (float64, bool) {
+			switch v := open(f); v.kind {
+			case kindInt, kindFloat:
+				return v.number(), true
+			case kindText:
+				return f.parsedFloat(v.s, true)
+			default:
+				v = f.strict(dynamicFloat, v)
+				return v.f, v.kind == kindFloat
+			}
+		}
+		return result
+	}
 	if !c.argument(in, 0, kindFloat, kindInt, kindText, kindDecimal) {
 		return badOperand(in.at)
 	}
@@ -337,7 +380,20 @@ func (c *checker) buildString(in *invocation) *operand {
 	o := in.args[0]
 	machine := c.machine
 	result := c.result(in, kindText, func(args ...any) (any, error) { return machine.frame.dynamicText(args[0]) })
+	open := in.open()
 	switch {
+	case open != nil:
+		result.text = func(f *frame) (string, bool) {
+			switch v := open(f); v.kind {
+			case kindText:
+				return v.s, true
+			case kindInt:
+				return f.intText(kindInt, v.n), true
+			default:
+				v = f.strict(func(args ...any) (any, error) { return f.dynamicText(args[0]) }, v)
+				return v.s, v.kind == kindText
+			}
+		}
 	case o.kind == kindText, o.kind == kindNil:
 		result.text = o.text
 	case o.kind == kindBytes:

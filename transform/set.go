@@ -36,6 +36,9 @@ type assigned struct {
 //
 // Errors: *ExprError with the column, and *ColumnError, joined.
 func (s SetStep) Compile(in forebay.Shape) (forebay.Step, error) {
+	if in.JSON {
+		return editOnly(s)
+	}
 	if in.Layout == nil {
 		return forebay.Step{}, errUntyped()
 	}

@@ -3,6 +3,7 @@
 package transform
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -14,6 +15,24 @@ const (
 	microsPerSecond = 1_000_000
 	secondsPerDay   = 86_400
 )
+
+const zoneCure = "write a name such as UTC, Europe/Berlin or America/New_York"
+
+// loadZone finds a time zone by its name; empty means UTC. X5: the machine's own zone is refused, as it gives
+// other results on another machine.
+func loadZone(name string) (*time.Location, error) {
+	switch name {
+	case "", "UTC":
+		return time.UTC, nil
+	case "Local":
+		return nil, fmt.Errorf("the zone Local differs from machine to machine")
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("no time zone is called %q", name)
+	}
+	return zone, nil
+}
 
 // zoneArgument is the zone of the argument at i, UTC where it is left out. It must be a constant.
 func (c *checker) zoneArgument(in *invocation, i int) (*time.Location, bool) {
@@ -86,11 +105,12 @@ func (c *checker) buildTimePart(in *invocation) *operand {
 // buildDate is date(...) of a text or of a timestamp.
 func (c *checker) buildDate(in *invocation) *operand {
 	zone, okZone := c.zoneArgument(in, 1)
-	if !c.argument(in, 0, kindText, kindInstant, kindDate) || !okZone {
+	open := in.open()
+	if open == nil && !c.argument(in, 0, kindText, kindInstant, kindDate) || !okZone {
 		return badOperand(in.at)
 	}
 	machine := c.machine
-	result := c.result(in, kindDate, func(args ...any) (any, error) {
+	fn := func(args ...any) (any, error) {
 		f := machine.frame
 		switch v := args[0].(type) {
 		case string:
@@ -103,7 +123,11 @@ func (c *checker) buildDate(in *invocation) *operand {
 		default:
 			return nil, wrongArgument(in.name, "string", v)
 		}
-	})
+	}
+	result := c.result(in, kindDate, fn)
+	if open != nil {
+		return timeAtRunTime(result, open, timeReading{forebay.Date, zone, fn})
+	}
 	return c.timeResult(in, result, forebay.Date, zone)
 }
 
@@ -138,6 +162,27 @@ func (c *checker) timeResult(in *invocation, result *operand, t forebay.Type, zo
 	return result
 }
 
+// timeReading is how date(...) and timestamp(...) read: texts of a type in a zone, and everything else by fn.
+type timeReading struct {
+	text forebay.Type
+	zone *time.Location
+	fn   dynamicFunc
+}
+
+// timeAtRunTime compiles date(...) and timestamp(...) of what is known at run time only.
+func timeAtRunTime(result *operand, open valueFunc, r timeReading) *operand {
+	k := result.kind
+	result.int = func(f *frame) (int64, bool) {
+		v := open(f)
+		if v.kind == kindText {
+			return f.parsedTime(r.text, v.s, r.zone, true)
+		}
+		v = f.strict(r.fn, v)
+		return v.n, v.kind == k
+	}
+	return result
+}
+
 // checkTime finds a wrong literal before a record does.
 func (c *checker) checkTime(o *operand, t forebay.Type, text string, zone *time.Location) {
 	if _, err := forebay.ParseTime(t, []byte(text), zone); err != nil {
@@ -147,11 +192,12 @@ func (c *checker) checkTime(o *operand, t forebay.Type, text string, zone *time.
 
 func (c *checker) buildTimestamp(in *invocation) *operand {
 	zone, okZone := c.zoneArgument(in, 1)
-	if !c.argument(in, 0, kindText, kindDate, kindInstant) || !okZone {
+	open := in.open()
+	if open == nil && !c.argument(in, 0, kindText, kindDate, kindInstant) || !okZone {
 		return badOperand(in.at)
 	}
 	machine := c.machine
-	result := c.result(in, kindInstant, func(args ...any) (any, error) {
+	fn := func(args ...any) (any, error) {
 		f := machine.frame
 		switch v := args[0].(type) {
 		case string:
@@ -164,7 +210,11 @@ func (c *checker) buildTimestamp(in *invocation) *operand {
 		default:
 			return nil, wrongArgument(in.name, "string", v)
 		}
-	})
+	}
+	result := c.result(in, kindInstant, fn)
+	if open != nil {
+		return timeAtRunTime(result, open, timeReading{forebay.Timestamp, zone, fn})
+	}
 	return c.timeResult(in, result, forebay.Timestamp, zone)
 }
 

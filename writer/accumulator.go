@@ -72,6 +72,9 @@ func (a *accumulator) addOne(b *forebay.Batch, i int) (tablet, size int, err err
 	if err != nil {
 		return 0, 0, err
 	}
+	for tablet >= len(a.open) { // partitions come while the writer runs
+		a.open = append(a.open, openRequest{})
+	}
 	open := &a.open[tablet]
 	if len(open.rows) == 0 {
 		a.begin(open, tablet)
@@ -140,6 +143,30 @@ func (a *accumulator) recycle(r openRequest) {
 func (a *accumulator) request(r *openRequest) forebay.Request {
 	r.data = a.encoder.Seal(r.data, len(r.rows))
 	return forebay.Request{Table: a.table, Tablet: r.tablet, Records: len(r.rows), Data: r.data}
+}
+
+// cut is a sealed request with some of the rows of another one, which stays as it is.
+func (a *accumulator) cut(r *openRequest, keep func(row int) bool) openRequest {
+	var cut openRequest
+	if n := len(a.free); n > 0 {
+		cut, a.free = a.free[n-1], a.free[:n-1]
+	}
+	cut.tablet = r.tablet
+	cut.data = a.encoder.Cut(cut.data, r.data, keep)
+	split := 0
+	for i, mark := range r.rows {
+		for split < len(r.runs) && r.runs[split].row <= i {
+			split++
+		}
+		if !keep(i) {
+			continue
+		}
+		if id := r.runs[split-1].split; len(cut.runs) == 0 || cut.runs[len(cut.runs)-1].split != id {
+			cut.runs = append(cut.runs, splitRun{row: len(cut.rows), split: id})
+		}
+		cut.rows = append(cut.rows, mark)
+	}
+	return cut
 }
 
 // origin is the record that a row of a request was.

@@ -4,68 +4,10 @@ package writer
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/forebay-io/forebay"
 )
-
-// Tuning are the knobs of a running writer. Zero fields are the defaults.
-type Tuning struct {
-	// BatchSize closes a request; default 2 MB.
-	BatchSize forebay.Bytes
-	// BatchTimeout closes a request that is this old; default 500 ms.
-	BatchTimeout time.Duration
-	// Retries is the number of attempts after the first that the target failed or that timed out; default 3.
-	// NoRetries stands for none.
-	Retries int
-	// MaxInflight is the number of requests of a tablet that may wait for an answer; default 5, which is the
-	// limit with idempotence.
-	MaxInflight int
-}
-
-// NoRetries is the value of Tuning.Retries for a single attempt.
-const NoRetries = -1
-
-// Defaults of Tuning.
-const (
-	BatchSizeDefault    = 2 * forebay.MiB
-	BatchTimeoutDefault = 500 * time.Millisecond
-	RetriesDefault      = 3
-	MaxInflightDefault  = 5
-
-	backoffFirst = 100 * time.Millisecond
-	backoffMax   = 5 * time.Second
-)
-
-func (t Tuning) withDefaults() Tuning {
-	if t.BatchSize == 0 {
-		t.BatchSize = BatchSizeDefault
-	}
-	if t.BatchTimeout == 0 {
-		t.BatchTimeout = BatchTimeoutDefault
-	}
-	if t.Retries == 0 {
-		t.Retries = RetriesDefault
-	} else if t.Retries < 0 {
-		t.Retries = 0
-	}
-	if t.MaxInflight == 0 {
-		t.MaxInflight = MaxInflightDefault
-	}
-	return t
-}
-
-// backoff is the wait before attempt number attempt + 1: min(100 ms x 2^(attempt-1), 5 s).
-func backoff(attempt int) time.Duration {
-	if attempt < 1 {
-		attempt = 1
-	}
-	if attempt > 6 {
-		return backoffMax // 100 ms x 2^6 is more, and a large shift would overflow
-	}
-	return min(backoffFirst<<(attempt-1), backoffMax)
-}
 
 // Applied says whether a row is in the target.
 type Applied uint8
@@ -93,10 +35,15 @@ func (a Applied) String() string {
 type actionKind uint8
 
 const (
-	actSend   actionKind = iota // send the request
+	actClose  actionKind = iota // no row may be added to the request any more: seal it
+	actSend                     // send the request, and answer with core.reply
+	actReject                   // rows can never be accepted: note them and cut them out of the request
+	actSplit                    // the rows from a number on become a request of their own
+	actRetry                    // an attempt failed and the request will be sent again
 	actSettle                   // tell the request's receipts
+	actFree                     // the backend has given back a request whose receipts were told before
 	actInit                     // ask the target for a writer id, and answer with core.identify
-	actClose                    // no row may be added to the request any more: seal it
+	actLocate                   // look the tablet up, and answer with core.located
 )
 
 // action is one thing that the core wants done.
@@ -104,7 +51,16 @@ type action struct {
 	kind     actionKind
 	id       int64
 	tablet   int
+	writerID string
 	sequence int64
+	attempt  int
+	expires  time.Time
+	wait     time.Duration
+	refresh  bool
+	row      int   // actSplit: the first row of the other request
+	other    int64 // actSplit: its id
+	rows     []forebay.RowError
+	code     forebay.Code
 	settled  settlement
 }
 
@@ -113,7 +69,22 @@ type settlement struct {
 	applied   Applied
 	duplicate bool
 	answer    forebay.Answer
+	err       error // instead of the answer, where something else than an answer ended it
 	attempts  int
+	flying    bool // the backend still has its data
+	unplaced  bool // it is applied, and nobody knows at which offset
+}
+
+// coreConfig is what a core needs to know from the start.
+type coreConfig struct {
+	tuning     Tuning
+	idempotent bool
+	locates    bool          // tablets are looked up before anything is sent to them
+	partial    bool          // requests may be applied in part
+	unanswered bool          // an answer says that the request was handed over, and no more
+	deadline   time.Duration // of a request, from its first row; 0 is none
+	limits     bool          // a limiter bounds the requests of all tablets together
+	bytes      forebay.Bytes // the most that may be in flight, with limits; 0 is no bound
 }
 
 // core is the writer's state machine. Events are its methods; each appends to actions what the shell is to do,
@@ -121,47 +92,78 @@ type settlement struct {
 //
 // Concurrency: the shell's lock.
 type core struct {
-	tuning     Tuning
-	idempotent bool
+	coreConfig
 
-	writerID string // empty until the target gave one
+	writerID string // the last that the target gave
 	asked    bool
-	queues   map[int]*queue
+	stopped  bool
+	queues   []*queue // by tablet, nil where nothing was added
 	order    []*queue // in the order of first use, so that the same events give the same actions
 	nextID   int64
-	unsettle int // requests that are not settled
+	unsettle int       // requests that are not settled
+	flying   int       // requests that wait for an answer
+	locating int       // tablets that are being looked up
+	now      time.Time // of the event
+	roll     float64   // what share of a back-off is waited: 1, or a random number with jitter
 	actions  []action
+	count    counters
+	limited  limited
 }
 
-const noSequence = math.MinInt64
+// counters count since the core was made.
+type counters struct {
+	sends, retries, duplicates, moves, incarnations int64
+}
 
-func newCore(tuning Tuning, idempotent bool) *core {
-	return &core{tuning: tuning.withDefaults(), idempotent: idempotent, queues: map[int]*queue{}}
+const (
+	noSequence = math.MinInt64
+	// locatingMax bounds the look-ups of different tablets at one time.
+	locatingMax = 16
+)
+
+func newCore(config coreConfig) *core {
+	config.tuning = config.tuning.withDefaults()
+	c := &core{coreConfig: config, roll: 1}
+	if config.limits {
+		c.limited = limited{limiter: NewLimiter(LimiterConfig{Bytes: config.bytes}), bytes: config.bytes}
+	}
+	return c
 }
 
 // add puts a row of a size into the tablet's open request, opening one if there is none, and returns its id.
 // The request is closed when the row brings it to the batch size.
 func (c *core) add(tablet, size int, now time.Time) (id int64) {
 	q := c.queue(tablet)
-	if q.open == nil {
-		q.open = &request{id: c.nextID, tablet: tablet, opened: now, sequence: noSequence}
+	opened := q.open == nil
+	if opened {
+		q.open = &request{id: c.nextID, opened: now, sequence: noSequence}
+		if c.deadline > 0 {
+			q.open.expires = now.Add(c.deadline)
+		}
 		c.nextID++
 		c.unsettle++
 	}
-	q.open.records++
-	q.open.size += size
-	id = q.open.id
-	if forebay.Bytes(q.open.size) >= c.tuning.BatchSize {
+	r := q.open
+	r.records++
+	r.size += size
+	full := forebay.Bytes(r.size) >= c.tuning.BatchSize
+	if full {
 		c.close(q)
 	}
-	c.pump(q, now)
-	return id
+	if full || opened {
+		c.now = now
+		c.pump(q)
+	}
+	return r.id
 }
 
 func (c *core) queue(tablet int) *queue {
+	for tablet >= len(c.queues) {
+		c.queues = append(c.queues, nil)
+	}
 	q := c.queues[tablet]
 	if q == nil {
-		q = &queue{}
+		q = newQueue(tablet)
 		c.queues[tablet] = q
 		c.order = append(c.order, q)
 	}
@@ -172,34 +174,107 @@ func (c *core) close(q *queue) {
 	if q.open == nil {
 		return
 	}
-	c.actions = append(c.actions, action{kind: actClose, id: q.open.id, tablet: q.open.tablet})
+	c.act(q, action{kind: actClose, id: q.open.id})
 	q.ready = append(q.ready, q.open)
 	q.open = nil
 }
 
-// tick closes the requests that are old enough and sends those whose back-off has passed.
+func (c *core) act(q *queue, a action) {
+	a.tablet = q.tablet
+	c.actions = append(c.actions, a)
+}
+
+// tick closes the requests that are old enough, ends those whose deadline has passed and sends those whose back-off
+// has.
 func (c *core) tick(now time.Time) {
+	c.now = now
 	for _, q := range c.order {
 		if q.open != nil && now.Sub(q.open.opened) >= c.tuning.BatchTimeout {
 			c.close(q)
 		}
-		c.pump(q, now)
+		c.pump(q)
 	}
+	c.release()
 }
 
 // flush closes every open request.
 func (c *core) flush(now time.Time) {
+	c.now = now
 	for _, q := range c.order {
 		c.close(q)
-		c.pump(q, now)
+		c.pump(q)
 	}
 }
 
-// identify is the target's answer to actInit.
-func (c *core) identify(writerID string, now time.Time) {
-	c.writerID, c.asked = writerID, false
+// tune changes the knobs: for the open requests and for all that follow. A smaller window drains.
+func (c *core) tune(t Tuning, now time.Time) {
+	c.tuning = t.withDefaults()
 	for _, q := range c.order {
-		c.pump(q, now)
+		if q.open != nil && forebay.Bytes(q.open.size) >= c.tuning.BatchSize {
+			c.close(q)
+		}
+	}
+	c.tick(now)
+}
+
+// identify is the target's answer to actInit. With an error, which no further attempt will mend, the rows that wait
+// for a writer id are not applied.
+func (c *core) identify(writerID string, err error, now time.Time) {
+	c.now, c.asked = now, false
+	if err == nil {
+		c.writerID = writerID
+	}
+	for _, q := range c.order {
+		if err != nil && q.writerID == "" && len(q.ready) > 0 {
+			c.fail(q, err)
+		}
+	}
+	for _, q := range c.order {
+		c.pump(q)
+	}
+}
+
+// located is the answer to actLocate. With an error of class misconfigured the tablet cannot be: what waits for it is
+// not applied. Other errors pass.
+func (c *core) located(tablet int, err error, now time.Time) {
+	q := c.queues[tablet]
+	c.now = now
+	c.locating--
+	switch {
+	case err == nil:
+		if q.refresh {
+			q.hurry(now)
+		}
+		q.place, q.refresh, q.misses = placeKnown, false, 0
+		q.generation++
+	case forebay.ClassOf(err) == forebay.ClassMisconfigured:
+		q.place, q.misses = placeUnknown, 0
+		c.fail(q, err)
+	default:
+		q.place = placeUnknown
+		q.misses++
+		q.locateDue = now.Add(c.wait(q.misses))
+	}
+	for _, other := range c.order {
+		c.pump(other)
+	}
+}
+
+// fail settles what is not in flight.
+func (c *core) fail(q *queue, err error) {
+	if c.stopped {
+		return
+	}
+	c.close(q)
+	for i := 0; i < len(q.sent); {
+		if q.sent[i].flying {
+			i++
+			continue
+		}
+		c.refuse(q, q.sent[i], settlement{err: err})
+	}
+	for len(q.ready) > 0 {
+		c.refuse(q, q.ready[0], settlement{err: err})
 	}
 }
 
@@ -211,178 +286,55 @@ func (c *core) wake() time.Time {
 			next = t
 		}
 	}
+	if len(c.limited.waiting) > 0 && !c.limited.until.IsZero() {
+		earlier(c.limited.until)
+	}
 	for _, q := range c.order {
 		if q.open != nil {
 			earlier(q.open.opened.Add(c.tuning.BatchTimeout))
 		}
-		if r := q.nextRetry(c.idempotent); r != nil {
-			earlier(r.due)
+		if r := q.oldest(); c.deadline > 0 && r != nil {
+			earlier(r.expires)
+		}
+		// What was due when the queue was pumped and was not sent waits for another event.
+		if q.place == placeUnknown && c.locates && q.locateDue.After(q.pumped) && q.busy() {
+			earlier(q.locateDue)
+		}
+		for _, r := range q.sent {
+			if !r.flying && r.due.After(q.pumped) {
+				earlier(r.due)
+			}
+		}
+		if len(q.ready) > 0 && q.ready[0].due.After(q.pumped) {
+			earlier(q.ready[0].due)
 		}
 	}
 	return next
 }
 
-// pump sends what the tablet's queue allows now.
-func (c *core) pump(q *queue, now time.Time) {
-	if q.renumbering && len(q.inflight) == 0 {
-		q.renumber()
-	}
-	if q.renumbering || len(q.ready)+len(q.retry) == 0 {
-		return
-	}
-	if c.idempotent && c.writerID == "" {
-		if !c.asked {
-			c.asked = true
-			c.actions = append(c.actions, action{kind: actInit})
-		}
-		return
-	}
-	for len(q.inflight) < c.window() { // W4: the window bounds what is in flight
-		r := q.next(now, c.idempotent)
-		if r == nil {
-			return
-		}
-		if c.idempotent && r.sequence == noSequence {
-			r.sequence = q.sequence // W1: the sequence is fixed before the first send
-			q.sequence++
-		}
-		r.sends++
-		q.inflight = append(q.inflight, r)
-		c.actions = append(c.actions, action{kind: actSend, id: r.id, tablet: r.tablet, sequence: r.sequence})
-	}
+// wait is the back-off after a number of failures.
+func (c *core) wait(failures int) time.Duration {
+	return time.Duration(float64(backoff(failures)) * c.roll)
 }
 
-func (c *core) window() int {
-	if c.idempotent {
-		return min(c.tuning.MaxInflight, MaxInflightDefault)
-	}
-	return c.tuning.MaxInflight
-}
+// stop sends nothing from here on; the answers of what is in flight still come.
+func (c *core) stop() { c.stopped = true }
 
-// reply is the target's answer to a request in flight.
-func (c *core) reply(tablet int, id int64, answer forebay.Answer, now time.Time) {
-	q := c.queues[tablet]
-	r := q.land(id)
-	switch answer.Code {
-	case forebay.CodeOK, forebay.CodeDuplicate:
-		c.settle(r, settlement{applied: Yes, duplicate: answer.Code == forebay.CodeDuplicate, answer: answer})
-	case forebay.CodeSequenceGap, forebay.CodeUnknownWriter:
-		c.gap(q, r, answer, now)
-	case forebay.CodeNotLeader, forebay.CodeOverload, forebay.CodeDiskFull:
-		r.waits++
-		c.again(q, r, now.Add(max(backoff(r.waits), answer.RetryAfter)))
-	case forebay.CodeTimeout:
-		r.doubtful = true
-		c.retry(q, r, answer, now)
-	case forebay.CodeServerError:
-		c.serverError(q, r, answer, now)
-	default:
-		if answer.Code.Class() == forebay.ClassAmbiguous {
-			r.doubtful = true // no answer, or one that nobody knows
-			c.retry(q, r, answer, now)
-			break
-		}
-		c.refuse(q, r, answer)
-	}
-	c.pump(q, now)
-}
-
-func (c *core) serverError(q *queue, r *request, answer forebay.Answer, now time.Time) {
-	switch answer.Class {
-	case forebay.ClassAmbiguous:
-		r.doubtful = true
-		c.retry(q, r, answer, now)
-	case forebay.ClassTransient, forebay.ClassThrottled, forebay.ClassMoved:
-		c.retry(q, r, answer, now)
-	default:
-		c.refuse(q, r, answer)
-	}
-}
-
-// retry tries a request again unless its attempts are used up.
-func (c *core) retry(q *queue, r *request, answer forebay.Answer, now time.Time) {
-	r.attempts++
-	if r.attempts > c.tuning.Retries {
-		c.refuse(q, r, answer)
-		return
-	}
-	c.again(q, r, now.Add(backoff(r.attempts)))
-}
-
-// again puts a request back to be sent when it is due. While the queue is numbered anew, one that was
-// certainly not applied joins the others, and one that may have been ends the writer's incarnation (W2).
-func (c *core) again(q *queue, r *request, due time.Time) {
-	switch {
-	case !q.renumbering:
-		q.again(r, due)
-	case r.doubtful:
-		c.settle(r, settlement{applied: Unknown, answer: forebay.Answer{Code: forebay.CodeUnknownWriter}})
-		c.incarnate()
-	default:
-		q.collect(r)
-	}
-}
-
-// gap is the answer to a request whose predecessor the target has not seen. Behind one that is in flight or
-// tried again, it follows that one; else the target forgot the writer.
-func (c *core) gap(q *queue, r *request, answer forebay.Answer, now time.Time) {
-	switch {
-	case q.renumbering || q.before(r):
-		c.again(q, r, now)
-	case r.doubtful:
-		c.settle(r, settlement{applied: Unknown, answer: answer})
-		c.incarnate()
-	default:
-		q.collect(r)
-		c.incarnate()
-	}
-}
-
-// incarnate gives up the writer id. W2: a request that may have been applied under the old one is not sent
-// under the new one; it settles as unknown.
-func (c *core) incarnate() {
-	c.writerID = ""
-	answer := forebay.Answer{Code: forebay.CodeUnknownWriter, Message: "the target does not know the writer any more"}
-	for _, q := range c.order {
-		for _, doubtful := range q.startRenumbering(0) {
-			c.settle(doubtful, settlement{applied: Unknown, answer: answer})
-		}
-	}
-}
-
-// refuse settles a request that is given up or will never be taken. Its number was not used up unless it may
-// have been applied, so that the requests behind it are numbered anew from there.
-func (c *core) refuse(q *queue, r *request, answer forebay.Answer) {
-	c.settle(r, settlement{applied: r.fate(), answer: answer})
-	if r.sequence == noSequence || r.doubtful {
-		return // the target answers the next one with a gap, or takes it
-	}
-	if slices.ContainsFunc(q.retry, func(other *request) bool { return other.doubtful }) {
-		c.incarnate()
-		return
-	}
-	q.startRenumbering(r.sequence)
-}
-
-func (c *core) settle(r *request, s settlement) {
-	s.attempts = r.sends
-	c.unsettle--
-	// W5: a request is in one list only, and leaves it for this.
-	c.actions = append(c.actions, action{kind: actSettle, id: r.id, tablet: r.tablet, settled: s})
-}
-
-// abandon settles everything as unknown, or not applied where it was never sent. Nothing may be in flight.
+// abandon settles everything. Nothing may be in flight.
 func (c *core) abandon() {
+	c.stopped = true
 	answer := forebay.Answer{Code: forebay.CodeServerError, Message: "the writer was closed"}
 	for _, q := range c.order {
-		if q.open != nil {
-			c.close(q)
+		c.close(q)
+		for _, r := range q.sent {
+			if !r.expired {
+				c.settle(q, r, settlement{applied: c.fate(q, r), answer: answer})
+			}
 		}
-		left := append(append(q.collected, q.retry...), q.ready...)
-		*q = queue{sequence: q.sequence}
-		for _, r := range left {
-			c.settle(r, settlement{applied: r.fate(), answer: answer})
+		for _, r := range q.ready {
+			c.settle(q, r, settlement{applied: c.fate(q, r), answer: answer})
 		}
+		q.sent, q.ready = nil, nil
 	}
 }
 

@@ -92,6 +92,28 @@ func (b *fakeBackend) apply(r *forebay.Request) forebay.Answer {
 	return forebay.Answer{Code: forebay.CodeOK, Offset: offset}
 }
 
+// applyGood takes a request without its bad rows, if it may, or refuses it for them.
+func (b *fakeBackend) applyGood(r *forebay.Request, good func(n int64) bool) forebay.Answer {
+	var kept []int64
+	var refused []forebay.RowError
+	for i, n := range rowsOf(r.Data) {
+		if good(n) {
+			kept = append(kept, n)
+		} else {
+			refused = append(refused, forebay.RowError{Row: i, Code: "too-long", Reason: "it is too long"})
+		}
+	}
+	if len(refused) > 0 && !r.Partial {
+		return forebay.Answer{Code: forebay.CodeRowsRejected, Message: "rows are refused", Rows: refused}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	offset := int64(len(b.applied[r.Tablet]))
+	b.applied[r.Tablet] = append(b.applied[r.Tablet], kept...)
+	b.requests = append(b.requests, kept)
+	return forebay.Answer{Code: forebay.CodeOK, Offset: offset, Rows: refused}
+}
+
 func (b *fakeBackend) rows() (all []int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,6 +152,19 @@ func (e *fakeEncoder) Open(data []byte) []byte { return append(data, fakeMark) }
 
 func (e *fakeEncoder) Seal(data []byte, records int) []byte {
 	return binary.BigEndian.AppendUint32(data, uint32(records))
+}
+
+func (e *fakeEncoder) Cut(dst, sealed []byte, keep func(row int) bool) []byte {
+	dst = e.Open(dst)
+	rows := 0
+	for i, n := range rowsOf(sealed) {
+		if keep(i) {
+			dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+			dst = binary.BigEndian.AppendUint64(dst, ^uint64(n))
+			rows++
+		}
+	}
+	return e.Seal(dst, rows)
 }
 
 // rowsOf reads the rows of a sealed request; a damaged one panics.

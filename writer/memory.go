@@ -5,6 +5,7 @@ package writer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,9 +19,10 @@ import (
 type Memory struct {
 	limit forebay.Bytes
 
-	mu      sync.Mutex
-	used    forebay.Bytes
-	waiters []*memoryWaiter
+	mu       sync.Mutex
+	used     forebay.Bytes
+	waiters  []*memoryWaiter
+	watchers []chan struct{} // of writers that hold bytes in open requests
 }
 
 type memoryWaiter struct {
@@ -63,12 +65,18 @@ func (e *MemoryError) Unwrap() error { return e.Cause }
 // Blocking: with wait, until the bytes are free and everyone who asked before has got theirs, or ctx ends.
 func (m *Memory) Reserve(ctx context.Context, n forebay.Bytes, wait bool) error {
 	m.mu.Lock()
-	if n <= m.limit-m.used && len(m.waiters) == 0 {
-		m.used += n
+	if m.takeLocked(n) {
 		m.mu.Unlock()
 		return nil
 	}
-	if n > m.limit || !wait {
+	if n > m.limit {
+		defer m.mu.Unlock()
+		return m.errorLocked(n, 0, forebay.ErrBufferFull)
+	}
+	for _, w := range m.watchers {
+		signal(w)
+	}
+	if !wait {
 		defer m.mu.Unlock()
 		return m.errorLocked(n, 0, forebay.ErrBufferFull)
 	}
@@ -81,6 +89,45 @@ func (m *Memory) Reserve(ctx context.Context, n forebay.Bytes, wait bool) error 
 		return nil
 	case <-ctx.Done():
 		return m.leave(w, time.Since(started), context.Cause(ctx))
+	}
+}
+
+// reserve takes n bytes if they are there.
+func (m *Memory) reserve(n forebay.Bytes) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.takeLocked(n)
+}
+
+func (m *Memory) takeLocked(n forebay.Bytes) bool {
+	if n > m.limit-m.used || len(m.waiters) > 0 {
+		return false
+	}
+	m.used += n
+	return true
+}
+
+// fits reports whether n bytes can ever be there.
+func (m *Memory) fits(n forebay.Bytes) bool { return n <= m.limit }
+
+// waiting reports whether somebody waits.
+func (m *Memory) waiting() bool {
+	_, waiters := m.Used()
+	return waiters > 0
+}
+
+// watch has a channel with the capacity 1 told whenever there is not enough, until the returned function is called.
+// Who holds bytes that he can give back soon does so then.
+func (m *Memory) watch(told chan struct{}) (unwatch func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watchers = append(m.watchers, told)
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if i := slices.Index(m.watchers, told); i >= 0 {
+			m.watchers = slices.Delete(m.watchers, i, i+1)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -13,84 +14,48 @@ import (
 	"github.com/forebay-io/forebay"
 )
 
-// Config describes a writer. The zero value is the strongest: synced, idempotent, in order.
-type Config struct {
-	Tuning
-	// Acks says when a row counts as applied; default when it is synced to disk.
-	Acks forebay.Acks
-	// WithoutIdempotence gives up sequences: a retry may apply a request twice, and may overtake another.
-	WithoutIdempotence bool
-	// Memory is shared with other writers; nil makes one of BufferMemory.
-	Memory *Memory
-	// BufferMemory bounds the rows that are not settled, in bytes; default 64 MB.
-	BufferMemory forebay.Bytes
-	// FailWhenFull makes Append fail instead of wait when the memory is used up.
-	FailWhenFull bool
-	// Release is called once when the writer is closed; it may be nil.
-	Release func() error
-}
-
-// Validate reports everything that is wrong, at once.
-func (c Config) Validate() error {
-	var problems []error
-	if c.BatchSize < 0 || c.BatchSize > forebay.GiB {
-		problems = append(problems, errors.New("writer.batch.size: must be 1B to 1GiB"))
-	}
-	if c.BatchTimeout < 0 || c.BatchTimeout > time.Hour {
-		problems = append(problems, errors.New("writer.batch.timeout: must be at most 1h"))
-	}
-	if c.MaxInflight < 0 || !c.WithoutIdempotence && c.MaxInflight > MaxInflightDefault {
-		problems = append(problems, errors.New("writer.max.inflight: must be 1 to 5 with writer.idempotence, which "+
-			"remembers the last 5 requests of a tablet"))
-	}
-	if !c.WithoutIdempotence && c.Acks == forebay.AcksNone {
-		problems = append(problems, errors.New("writer.acks 0 awaits no answer and cannot go with writer.idempotence"))
-	}
-	return errors.Join(problems...)
-}
-
 // Writer appends rows to a table. It gathers them, sends them in requests and retries.
 //
-// Guarantee: rows of one tablet are applied in the order of Append, each once.
+// Guarantee: rows of one tablet are applied in the order of Append, each once. A row whose outcome is unknown may be
+// missing, or may still arrive, once.
 // Concurrency: safe.
 // Limits: Config.BufferMemory.
 type Writer struct {
 	backend forebay.Backend
+	locator forebay.Locator // nil where tablets are always at hand
 	config  Config
 	memory  *Memory
 	layout  *forebay.Layout
 	table   string
 
-	work          sync.WaitGroup // the timer, and who asks for a writer id
+	work          sync.WaitGroup // the timer, and who asks for a writer id or for a place
 	flight        sync.WaitGroup // requests in the outbox or without their answer
 	sender        sync.WaitGroup
+	caller        sync.WaitGroup
 	ctx           context.Context //nolint:containedctx // ends with Close: it bounds the writer's goroutines, no call
 	cancel        context.CancelCauseFunc
+	closing       context.Context //nolint:containedctx // ends when no row is taken any more: it bounds waits for memory
+	refuse        context.CancelCauseFunc
 	changed       chan struct{} // capacity 1: the timer is to look at the core again
+	pressed       chan struct{} // capacity 1: somebody waits for memory
+	unwatch       func()
 	release       func() error  // once
 	closeOutgoing func()        // once
-
-	outgoing chan struct{} // capacity 1: there is something in outbox; closed when nothing comes any more
+	endCalls      func()        // once
+	outgoing      chan struct{} // capacity 1: there is something in outbox; closed when nothing comes any more
+	settled       chan struct{} // capacity 1: there is something in calls; closed when nothing comes any more
 
 	mu       sync.Mutex
 	outbox   []outgoing // what the sender goroutine is to send, in order
 	core     *core
 	rows     *accumulator
-	requests map[int64]*sealed
+	requests map[int64]*piece
+	unended  int               // rows that are not settled
+	ordered  map[int][]*sealed // by tablet, what Config.Settled will be told, in order
+	calls    []*sealed         // what Config.Settled is to be told now
+	notes    []func()          // hooks to call once the lock is free
 	closed   error
 	ending   bool // Close has begun: only answers that are under way reach the core
-}
-
-// sealed is a request in the shell: its rows, and its receipts' common end.
-type sealed struct {
-	rows     openRequest
-	table    string
-	tablet   int
-	count    int
-	request  forebay.Request
-	reserved forebay.Bytes
-	done     chan struct{} // closed when settled is set
-	settled  settlement
 }
 
 // outgoing is one send of a request.
@@ -112,10 +77,19 @@ func New(backend forebay.Backend, layout *forebay.Layout, config Config) (*Write
 	}
 	w := &Writer{
 		backend: backend, config: config, memory: config.Memory, layout: layout, table: backend.Tablets().Table,
-		changed: make(chan struct{}, 1), outgoing: make(chan struct{}, 1),
-		core: newCore(config.Tuning, !config.WithoutIdempotence), rows: rows,
-		requests: map[int64]*sealed{},
+		changed: make(chan struct{}, 1), pressed: make(chan struct{}, 1),
+		outgoing: make(chan struct{}, 1), settled: make(chan struct{}, 1),
+		rows: rows, requests: map[int64]*piece{}, ordered: map[int][]*sealed{},
 	}
+	w.locator, _ = backend.(forebay.Locator)
+	if w.memory == nil {
+		w.memory = NewMemory(config.BufferMemory)
+	}
+	w.core = newCore(coreConfig{
+		limits: true, bytes: w.memory.limit,
+		tuning: config.Tuning, idempotent: !config.WithoutIdempotence, locates: w.locator != nil,
+		partial: config.Partial, unanswered: config.Acks == forebay.AcksNone, deadline: config.DeliveryTimeout,
+	})
 	w.release = sync.OnceValue(func() error {
 		if config.Release == nil {
 			return nil
@@ -123,12 +97,15 @@ func New(backend forebay.Backend, layout *forebay.Layout, config Config) (*Write
 		return config.Release()
 	})
 	w.closeOutgoing = sync.OnceFunc(func() { close(w.outgoing) })
-	if w.memory == nil {
-		w.memory = NewMemory(config.BufferMemory)
-	}
+	w.endCalls = sync.OnceFunc(func() { close(w.settled) })
+	w.unwatch = w.memory.watch(w.pressed)
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
+	w.closing, w.refuse = context.WithCancelCause(context.Background())
 	w.work.Go(w.runTimer)
 	w.sender.Go(w.runSender)
+	if config.Settled != nil {
+		w.caller.Go(w.runCaller)
+	}
 	return w, nil
 }
 
@@ -157,8 +134,11 @@ func (w *Writer) append(ctx context.Context, row forebay.Row, op forebay.Op) (Re
 	row.SetOp(op)
 	// An upper bound: a number is at most 10 bytes as a varint, a decimal 16 and already in the slab.
 	estimate := b.Size() + forebay.Bytes(10*b.Width()) + rowOverhead
-	if err := w.reserve(ctx, estimate); err != nil {
-		return Receipt{}, err
+	waited := !w.memory.reserve(estimate)
+	if waited {
+		if err := w.wait(ctx, estimate); err != nil {
+			return Receipt{}, err
+		}
 	}
 	w.mu.Lock()
 	if w.closed != nil {
@@ -173,71 +153,67 @@ func (w *Writer) append(ctx context.Context, row forebay.Row, op forebay.Op) (Re
 		w.memory.Release(estimate)
 		return Receipt{}, err
 	}
-	id := w.core.add(tablet, size, time.Now())
-	s := w.requests[id]
-	if s == nil {
-		s = &sealed{table: w.table, tablet: tablet, done: make(chan struct{})}
-		w.requests[id] = s
+	now := time.Now()
+	id := w.core.add(tablet, size, now)
+	p := w.requests[id]
+	opened := p == nil
+	if opened {
+		p = w.openLocked(id, tablet, now)
 	}
+	s := p.whole
 	s.reserved += estimate // W6: what was reserved is what is released
 	receipt := Receipt{request: s, row: s.count}
 	s.count++
-	w.actLocked()
+	w.unended++
+	acted := len(w.core.actions) > 0
+	if acted {
+		w.actLocked()
+	}
+	notes := w.takeNotesLocked()
 	w.mu.Unlock()
-	w.wake()
+	call(notes)
+	if opened || acted {
+		w.wake()
+	}
+	if waited && w.memory.waiting() {
+		w.outside(w.core.flush) // the row must not lie here while others wait for its bytes
+	}
 	return receipt, nil
 }
 
-// reserve takes memory for a row. When there is not enough, open requests are sent before their time: the
-// bytes that they hold come back only so.
-func (w *Writer) reserve(ctx context.Context, n forebay.Bytes) error {
-	err := w.memory.Reserve(ctx, n, false)
-	if err == nil {
-		return nil
+// wait takes memory for a row when there is not enough. Open requests are sent before their time: the bytes that they
+// hold come back only so.
+func (w *Writer) wait(ctx context.Context, n forebay.Bytes) error {
+	if !w.memory.fits(n) {
+		return w.memory.Reserve(ctx, n, false)
 	}
 	w.outside(w.core.flush)
 	if w.config.FailWhenFull {
-		return err
+		return w.memory.Reserve(ctx, n, false)
 	}
-	return w.memory.Reserve(ctx, n, true)
-}
-
-// actLocked does what the core wants: seals closed requests, starts sends, and ends settled requests, whose bytes
-// are free before their receipts say so. Goroutines start under the lock, so that none starts once Close has
-// taken it; Memory's lock is taken below this one, and nothing else.
-func (w *Writer) actLocked() {
-	for _, a := range w.core.take() {
-		s := w.requests[a.id]
-		switch a.kind {
-		case actClose:
-			s.rows = w.rows.takeOne(a.tablet)
-			s.request = w.rows.request(&s.rows)
-			s.request.Acks = w.config.Acks
-		case actSend:
-			s.request.WriterID, s.request.Sequence = w.core.writerID, a.sequence
-			w.flight.Add(1) // until it is answered
-			w.outbox = append(w.outbox, outgoing{action: a, request: s.request})
-			select {
-			case w.outgoing <- struct{}{}:
-			default:
-			}
-		case actSettle:
-			delete(w.requests, a.id)
-			s.settled = a.settled
-			w.rows.recycle(s.rows)
-			s.rows.data, s.rows.rows, s.rows.runs, s.request.Data = nil, nil, nil, nil
-			w.memory.Release(s.reserved)
-			close(s.done)
-		case actInit:
-			w.work.Go(w.runInit)
-		}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(w.closing, func() { cancel(forebay.ErrClosed) })()
+	if w.config.BlockTimeout > 0 {
+		var done context.CancelFunc
+		ctx, done = context.WithTimeoutCause(ctx, w.config.BlockTimeout, forebay.ErrBufferFull)
+		defer done()
 	}
+	started := time.Now()
+	err := w.memory.Reserve(ctx, n, true)
+	if hook := w.config.Hooks.Waited; hook != nil {
+		_, waiters := w.memory.Used()
+		hook(WaitedEvent{Bytes: n, Waiters: waiters, Took: time.Since(started), Failed: err != nil})
+	}
+	return err
 }
 
 // wake has the timer look at the core again.
-func (w *Writer) wake() {
+func (w *Writer) wake() { signal(w.changed) }
+
+func signal(c chan struct{}) {
 	select {
-	case w.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -255,30 +231,62 @@ func (w *Writer) runSender() {
 	}
 }
 
-// send sends one request and reports its answer.
+// send sends one request and reports its answer. After Close has begun nothing leaves any more.
 func (w *Writer) send(o *outgoing) {
-	w.backend.Send(w.ctx, &o.request, func(answer forebay.Answer) {
-		w.event(func(now time.Time) { w.core.reply(o.action.tablet, o.action.id, answer, now) })
+	sent := time.Now()
+	answered := func(answer forebay.Answer) {
+		w.event(func(now time.Time) {
+			w.core.reply(response{tablet: o.action.tablet, id: o.action.id, attempt: o.action.attempt, answer: answer}, now)
+			w.noteAnswerLocked(o, &answer, now.Sub(sent))
+		})
 		w.flight.Done()
-	})
+	}
+	if w.ctx.Err() != nil {
+		answered(forebay.Answer{Code: forebay.CodeNotLeader, Message: "the writer was closed"})
+		return
+	}
+	if hook := w.config.Hooks.Sent; hook != nil {
+		w.mu.Lock()
+		flying := w.core.flying
+		w.mu.Unlock()
+		hook(SentEvent{
+			Table: w.table, Tablet: o.action.tablet, Rows: o.request.Records, Bytes: forebay.Bytes(len(o.request.Data)),
+			Attempt: o.action.attempt, InFlight: flying,
+		})
+	}
+	w.backend.Send(w.ctx, &o.request, answered)
 }
 
-// runInit asks for a writer id until there is one.
+// runInit asks for a writer id until there is one, or there can be none.
 func (w *Writer) runInit() {
 	for attempt := 1; ; attempt++ {
 		id, err := w.backend.InitWriter(w.ctx)
-		if err == nil {
-			w.event(func(now time.Time) { w.core.identify(id, now) })
+		if err == nil || forebay.ClassOf(err) == forebay.ClassMisconfigured {
+			w.outside(func(now time.Time) { w.core.identify(id, err, now) })
 			return
 		}
-		timer := time.NewTimer(backoff(attempt))
-		select {
-		case <-timer.C:
-		case <-w.ctx.Done():
-			timer.Stop()
+		if !w.pause(backoff(attempt)) {
 			return
 		}
 	}
+}
+
+// pause waits, and reports whether the writer still lives.
+func (w *Writer) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-w.ctx.Done():
+		return false
+	}
+}
+
+// runLocate looks one tablet up.
+func (w *Writer) runLocate(tablet int, refresh bool) {
+	err := w.locator.Locate(w.ctx, tablet, refresh)
+	w.outside(func(now time.Time) { w.core.located(tablet, err, now) })
 }
 
 // runTimer calls the core when it wants to be called.
@@ -296,7 +304,9 @@ func (w *Writer) runTimer() {
 		timer.Reset(wait)
 		select {
 		case <-timer.C:
-			w.event(w.core.tick)
+			w.outside(w.core.tick)
+		case <-w.pressed:
+			w.outside(w.core.flush)
 		case <-w.changed:
 		case <-w.ctx.Done():
 			return
@@ -307,14 +317,19 @@ func (w *Writer) runTimer() {
 // event gives the core one event and does what follows from it.
 func (w *Writer) event(apply func(now time.Time)) {
 	w.mu.Lock()
+	if w.config.Jitter {
+		w.core.roll = rand.Float64()
+	}
 	apply(time.Now())
 	w.actLocked()
+	notes := w.takeNotesLocked()
 	w.mu.Unlock()
+	call(notes)
 	w.wake()
 }
 
-// outside is an event that comes from a caller. Once Close has begun it must not start anything: Close counts on
-// what is in flight to be all there is.
+// outside is an event that is no answer. Once Close has begun it must not start anything: Close counts on what is in
+// flight to be all there is.
 func (w *Writer) outside(apply func(now time.Time)) {
 	w.event(func(now time.Time) {
 		if !w.ending {
@@ -327,16 +342,16 @@ func (w *Writer) outside(apply func(now time.Time)) {
 //
 // Blocking: until everything is settled, or ctx ends.
 func (w *Writer) Flush(ctx context.Context) error {
-	var unsettled []*sealed
+	var unsettled []*piece
 	w.event(func(now time.Time) {
 		if !w.ending {
 			w.core.flush(now)
 		}
 		unsettled = slices.Collect(maps.Values(w.requests)) // what others append from here on is not waited for
 	})
-	for _, s := range unsettled {
+	for _, p := range unsettled {
 		select {
-		case <-s.done:
+		case <-p.whole.done:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -344,18 +359,28 @@ func (w *Writer) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Tune changes the knobs of the running writer, from the next request on.
+// Tune changes the knobs of the running writer, from the next request on. What a smaller window leaves out drains.
 //
 // Errors: misconfigured, and nothing is changed.
 func (w *Writer) Tune(t Tuning) error {
-	config := w.config
-	config.Tuning = t
-	if err := config.Validate(); err != nil {
-		return &forebay.Error{Op: "tune", Class: forebay.ClassMisconfigured, Err: err}
+	if problems := t.validate(!w.config.WithoutIdempotence); len(problems) > 0 {
+		return &forebay.Error{Op: "tune", Class: forebay.ClassMisconfigured, Err: errors.Join(problems...)}
+	}
+	w.outside(func(now time.Time) { w.core.tune(t, now) })
+	return nil
+}
+
+// AdjustBatchSize changes the size at which requests close, and no other knob.
+//
+// Errors: misconfigured, and nothing is changed.
+func (w *Writer) AdjustBatchSize(size forebay.Bytes) error {
+	if problems := (Tuning{BatchSize: size}).validate(false); len(problems) > 0 {
+		return &forebay.Error{Op: "tune", Class: forebay.ClassMisconfigured, Err: errors.Join(problems...)}
 	}
 	w.outside(func(now time.Time) {
-		w.core.tuning = t.withDefaults()
-		w.core.tick(now)
+		t := w.core.tuning
+		t.BatchSize = size
+		w.core.tune(t, now)
 	})
 	return nil
 }
@@ -370,21 +395,29 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 		w.closed = forebay.ErrClosed
 	}
 	w.mu.Unlock()
+	w.refuse(forebay.ErrClosed)
 	err := w.Flush(ctx)
 	return errors.Join(err, w.Close())
 }
 
-// Close frees the writer at once. What is not settled settles as unknown. It may be called twice, and after
-// Shutdown.
+// Close frees the writer at once. What is not settled settles as unknown, or as not applied where it was never sent. It
+// may be called twice, and after Shutdown.
+//
+// Blocking: until Config.Settled has returned for everything.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	w.closed, w.ending = forebay.ErrClosed, true
+	w.core.stop()
 	w.mu.Unlock()
+	w.refuse(forebay.ErrClosed)
+	w.unwatch()
 	w.cancel(forebay.ErrClosed)
 	w.work.Wait()
-	w.flight.Wait() // only an answer can send something from here on, and it counts until then
+	w.flight.Wait() // nothing is sent from here on
 	w.closeOutgoing()
 	w.sender.Wait()
 	w.event(func(time.Time) { w.core.abandon() })
+	w.endCalls()
+	w.caller.Wait()
 	return w.release()
 }

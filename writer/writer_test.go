@@ -197,8 +197,8 @@ func TestATargetThatIsSilentForAWhile(t *testing.T) {
 			if err := s.writer.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("shutdown: %v", err)
 			}
-			// One request of each tablet was on its way; the others were never sent.
-			if got := s.results(); got[Yes] != 0 || got[Unknown] != 2 || got[No] != 4 {
+			// The limiter begins with one request in flight; the others were never sent.
+			if got := s.results(); got[Yes] != 0 || got[Unknown] != 1 || got[No] != 5 {
 				t.Errorf("%v", got)
 			}
 		})
@@ -214,7 +214,8 @@ func TestATargetThatIsSilentForAWhile(t *testing.T) {
 			if err := s.writer.Close(); err != nil || time.Since(started) > 0 {
 				t.Errorf("%v after %s", err, time.Since(started))
 			}
-			if got := s.results(); got[Unknown] != 4 {
+			// The limiter begins with one request in flight: that of one of the two tablets.
+			if got := s.results(); got[Unknown] != 2 || got[No] != 2 {
 				t.Errorf("%v", got)
 			}
 		})
@@ -429,39 +430,41 @@ func TestReceiptsTellTheTruth(t *testing.T) {
 	}
 }
 
-// Of a request with a refused row nothing is applied: that row is rejected, the others may be appended again.
+// Of a request with refused rows nothing is applied: they are rejected, and the others are sent without them.
 func TestARefusedRowDoesNotRejectItsNeighbours(t *testing.T) {
 	t.Parallel()
-	inBubble(t, Config{}, func(t *testing.T, s *shell) {
-		s.backend.send = func(_ context.Context, r *forebay.Request) forebay.Answer {
-			if i := slices.Index(rowsOf(r.Data), 4); i >= 0 {
-				return forebay.Answer{Code: forebay.CodeRowsRejected, Message: "a row is refused", Rows: []forebay.RowError{
-					{Row: i, Code: "too-long", Reason: "it is too long"},
-				}}
-			}
-			return s.backend.apply(r)
-		}
-		s.append(0, 8)
-		if err := s.writer.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		s.wants(1, 3, 5, 7)
-		for n, r := range s.receipts {
-			result, err := r.Wait(t.Context())
-			switch e, _ := errors.AsType[*forebay.Error](err); {
-			case n%2 == 1:
-				if result.Applied != Yes || err != nil {
-					t.Errorf("row %d: %s, %v", n, result.Applied, err)
+	for _, partial := range []bool{false, true} {
+		t.Run(fmt.Sprintf("partial=%v", partial), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, Config{Partial: partial}, func(t *testing.T, s *shell) {
+				s.backend.send = func(_ context.Context, r *forebay.Request) forebay.Answer {
+					if r.Sequence != 0 || r.Partial != partial {
+						t.Errorf("sequence %d, partial %v", r.Sequence, r.Partial)
+					}
+					return s.backend.applyGood(r, func(n int64) bool { return n != 4 && n != 6 })
 				}
-			case result.Applied != No:
-				t.Errorf("row %d: %s", n, result.Applied)
-			case n == 4 && (e == nil || e.Class != forebay.ClassRejected || e.Code != "too-long"):
-				t.Errorf("the refused row: %v", err)
-			case n != 4 && (e == nil || e.Class != forebay.ClassTransient):
-				t.Errorf("row %d beside it: %v", n, err)
-			}
-		}
-	})
+				s.append(0, 10)
+				if err := s.writer.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.wants(0, 1, 2, 3, 5, 7, 8, 9)
+				for n, r := range s.receipts {
+					result, err := r.Wait(t.Context())
+					e, _ := errors.AsType[*forebay.Error](err)
+					switch {
+					case n == 4 || n == 6:
+						if result.Applied != No || e == nil || e.Class != forebay.ClassRejected || e.Code != "too-long" {
+							t.Errorf("the refused row %d: %s, %v", n, result.Applied, err)
+						}
+					case result.Applied != Yes || err != nil:
+						t.Errorf("row %d: %s, %v", n, result.Applied, err)
+					case s.backend.applied[n%2][result.Offset] != int64(n):
+						t.Errorf("row %d is said to be at %d of %v", n, result.Offset, s.backend.applied[n%2])
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestARowWithoutTabletLeavesNothingBehind(t *testing.T) {
@@ -557,8 +560,8 @@ func TestFailWhenFullDoesNotWait(t *testing.T) {
 					break
 				}
 			}
-			// What is there was sent before its time, so that there is room soon.
-			time.Sleep(2 * time.Second)
+			// What is there was sent before its time, one request after the other, so that there is room soon.
+			time.Sleep(3 * time.Second)
 			if used, _ := s.writer.memory.Used(); used != 0 || len(s.backend.rows()) != int(n) {
 				t.Errorf("%d bytes are reserved, the target has %v", used, s.backend.rows())
 			}

@@ -11,6 +11,7 @@
 //	trace.go     system calls and fsyncs         audit.go    what must have arrived
 //	latency.go   start and idle jobs             input.go    the files that jobs read
 //	machine.go   what it ran on                  report.go   the text
+//	network.go   a client and a server           network_jobs.go  the jobs of the writer
 //
 // A round runs the sides of a job one after the other, each as a process of its own with GOMAXPROCS fixed, in
 // a fresh state directory below bench/cache. Ratios are taken within a round, so what slows the machine down

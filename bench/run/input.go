@@ -89,7 +89,7 @@ func (b *bench) build(ctx context.Context) error {
 			continue
 		}
 		c := command(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, ".")
-		c.Dir = map[string]string{"forebay": "cmd/forebay", "bento": "bench/peers/bento"}[name]
+		c.Dir = map[string]string{"forebay": "cmd/forebay", "bento": "bench/peers/bento", "load": "bench/load"}[name]
 		if c.Dir == "" {
 			c.Dir = filepath.Join("bench/floor", name)
 		}

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -106,7 +107,7 @@ func latencyGoal(name string, limit float64) goal {
 
 // jobs is the list, in the order in which they run.
 func jobs() []job {
-	return append(append(tableJobs(), generatorJobs()...), memoryJobs()...)
+	return slices.Concat(tableJobs(), writerJobs(), generatorJobs(), memoryJobs())
 }
 
 func tableJobs() []job {

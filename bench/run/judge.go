@@ -33,6 +33,8 @@ type goal struct {
 	paired bool
 	// worst decides by the worst round instead of the median: a peak is a peak.
 	worst bool
+	// shown marks a figure that has no limit.
+	shown bool
 }
 
 const (
@@ -51,7 +53,7 @@ type verdict struct {
 	settled   bool
 }
 
-func (v verdict) met() bool { return v.rounds > 0 && v.goal.holds(v.figure) }
+func (v verdict) met() bool { return v.rounds > 0 && (v.goal.shown || v.goal.holds(v.figure)) }
 
 func (g goal) holds(value float64) bool {
 	if g.atMost {
@@ -148,9 +150,13 @@ func (v verdict) line(job string) string {
 	if !v.settled {
 		note = ", interval wider than wanted"
 	}
-	return fmt.Sprintf("%-7s %-14s %-30s %s %s  [%s, %s] %.1f %%, %s of %d rounds%s; goal %s %s",
+	limit := fmt.Sprintf("; goal %s %s", sign, number(v.goal.limit))
+	if v.goal.shown {
+		word, limit = "figure", ""
+	}
+	return fmt.Sprintf("%-7s %-14s %-30s %s %s  [%s, %s] %.1f %%, %s of %d rounds%s%s",
 		word, job, v.goal.name, number(v.figure), v.goal.unit, number(v.low), number(v.high), 100*v.coverage,
-		how, v.rounds, note, sign, number(v.goal.limit))
+		how, v.rounds, note, limit)
 }
 
 // number prints a figure with about four digits.

@@ -15,6 +15,7 @@ import (
 // sample is what one side of one round gave.
 type sample struct {
 	usage
+	loaded  // of a job over the network
 	records int64
 	// millis is a time that a latency job measured.
 	millis float64
@@ -68,7 +69,7 @@ func (b *bench) runJob(ctx context.Context, j job) result {
 	for _, step := range steps {
 		for len(r.rounds) < step {
 			fmt.Fprintf(os.Stderr, "bench: %s round %d of at least %d\n", j.name, len(r.rounds)+1, step)
-			round, err := b.runRound(ctx, j)
+			round, err := b.runRound(ctx, &r)
 			if err != nil {
 				r.err = err
 				return r
@@ -89,13 +90,16 @@ func (b *bench) runJob(ctx context.Context, j job) result {
 	return r
 }
 
-// runRound runs each side once.
-func (b *bench) runRound(ctx context.Context, j job) ([]sample, error) {
+// runRound runs each side once; the first round gives the audits of sides that are not counted.
+func (b *bench) runRound(ctx context.Context, r *result) ([]sample, error) {
 	var round []sample
-	for _, s := range j.sides {
-		measured, _, err := b.runSide(ctx, s, nil)
+	for _, s := range r.job.sides {
+		measured, audit, err := b.runSide(ctx, s, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		if s.untraced && len(r.rounds) == 0 {
+			r.audits = append(r.audits, fmt.Sprintf("%s: %s", s.name, audit))
 		}
 		round = append(round, measured)
 	}

@@ -68,16 +68,32 @@ func (r result) rounds0(side int) int64 {
 
 // writeRounds writes what every process took, so that the figures can be taken again.
 func (r result) writeRounds(b *strings.Builder) {
-	fmt.Fprintf(b, "%-8s%-22s %9s %9s %9s %12s %10s %9s\n", "round", "side", "CPU s", "wall s", "RSS MiB", "switches",
-		"M rec/CPU-s", "ms")
+	fmt.Fprintf(b, "%-8s%-22s %9s %9s %9s %12s %10s %9s%s\n", "round", "side", "CPU s", "wall s", "RSS MiB", "switches",
+		"M rec/CPU-s", "ms", r.loadedTitle())
 	for i, round := range r.rounds {
 		for k, s := range round {
 			speed := 0.0
 			if s.cpu > 0 {
 				speed = s.recordsPerCPUSecond() / 1e6
 			}
-			fmt.Fprintf(b, "%-8d%-22s %9.3f %9.3f %9.1f %12d %10.3f %9.2f\n", i+1, r.job.sides[k].name, s.cpu.Seconds(),
-				s.wall.Seconds(), float64(s.rss)/mebibyte, s.switches, speed, s.millis)
+			fmt.Fprintf(b, "%-8d%-22s %9.3f %9.3f %9.1f %12d %10.3f %9.2f%s\n", i+1, r.job.sides[k].name, s.cpu.Seconds(),
+				s.wall.Seconds(), float64(s.rss)/mebibyte, s.switches, speed, s.millis, s.columns())
 		}
 	}
+}
+
+// loadedTitle are the titles of the columns that jobs over the network have too.
+func (r result) loadedTitle() string {
+	if r.rounds[0][0].Requests == 0 && r.rounds[0][0].Seconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %9s %9s %8s %8s %8s", "MB/s", "requests", "retries", "mean ms", "p99 ms")
+}
+
+// columns are those of a job over the network.
+func (l loaded) columns() string {
+	if l.Seconds == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %9.1f %9d %8d %8.2f %8.2f", l.megabytesPerSecond(), l.Requests, l.Retries, l.Mean, l.P99)
 }

@@ -22,6 +22,7 @@ Begin with:  forebay run examples/quickstart/pipeline.yaml`
 type commands struct {
 	Run        runCommand        `cmd:"" help:"Run pipelines until their sources end or a signal stops them."`
 	Check      checkCommand      `cmd:"" help:"Check a pipeline file and explain its guarantee."`
+	Serve      serveCommand      `cmd:"" help:"Serve the tables of a state directory on the network."`
 	Table      tableCommands     `cmd:"" help:"Look at tables, make and drop them."`
 	Checkpoint checkpointCommand `cmd:"" help:"Look at what pipelines remember, or start one over."`
 	Dlq        deadLetterCommand `cmd:"" help:"Look at rejected records."`
@@ -29,9 +30,12 @@ type commands struct {
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
+// stateDefault is the state directory of a command that names none.
+const stateDefault = "./forebay-data"
+
 // stateFlag names the state directory.
 type stateFlag struct {
-	State string `help:"State directory (default ${default})." placeholder:"DIR" default:"./forebay-data"`
+	State string `help:"State directory (default ${default})." placeholder:"DIR" default:"./forebay-data"` // stateDefault
 }
 
 // command parses a command line and runs what it says.
@@ -41,11 +45,12 @@ func (a *app) command(ctx context.Context, args []string) error {
 	parser, err := kong.New(&c, kong.Name("forebay"), kong.Description(description), kong.Writers(a.out, a.err),
 		kong.Exit(func(int) { helped = true }), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Vars{
-			"levels":  ",debug,info,warn,error",
-			"set":     "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
-			"format":  "csv, ndjson or table (default table on a terminal, else csv).",
-			"input":   "Input file (.csv or .ndjson, also .gz or .zst), whose columns are compared; repeatable.",
-			"audited": "Pipeline file whose source and transforms make the input; it knows how files were split.",
+			"levels":   ",debug,info,warn,error",
+			"patience": "How long a stop waits for the answers of accepted requests",
+			"set":      "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
+			"format":   "csv, ndjson or table (default table on a terminal, else csv).",
+			"input":    "Input file (.csv or .ndjson, also .gz or .zst), whose columns are compared; repeatable.",
+			"audited":  "Pipeline file whose source and transforms make the input; it knows how files were split.",
 		})
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@
 //	run.go         forebay run; progress.go and log.go what it shows meanwhile
 //	check.go       forebay check
 //	state.go       a state directory, opened or asked for through its owner's socket
-//	table.go       forebay table; scan.go and rows.go what scan prints
+//	serve.go       forebay serve, and its standby; servehttp.go its metrics and health
+//	table.go       forebay table; scan.go, follow.go and rows.go what scan prints; address.go tables at a server
 //	checkpoint.go  forebay checkpoint; deadletter.go forebay dlq
 //	audit.go       forebay bench audit
 //

@@ -24,3 +24,9 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buffer.String()
 }
+
+// runBeside runs beside the test, which waits for it itself.
+func runBeside(f func()) {
+	var running sync.WaitGroup
+	running.Go(f)
+}

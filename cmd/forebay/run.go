@@ -78,21 +78,35 @@ func (c *runCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	c.runJobs(ctx, jobs, states, func(ctx context.Context) { show.runProgress(ctx, jobs, repeats) })
+	beside := []func(context.Context){func(ctx context.Context) { show.runProgress(ctx, jobs, repeats) }}
+	page, refused := c.listen(ctx, jobs)
+	if page != nil {
+		beside = append(beside, page)
+	}
+	if refused == nil {
+		c.runJobs(ctx, jobs, states, beside)
+	}
 	var closing error
 	for _, s := range states {
 		closing = errors.Join(closing, s.close())
 	}
+	if refused != nil { // nothing ran
+		return &exitError{exitWrong, errors.Join(refused, closing)}
+	}
 	return c.finish(a, jobs, closing)
 }
 
-// runJobs runs everything to its end.
-func (c *runCommand) runJobs(ctx context.Context, jobs []*job, states []*openState, progress func(context.Context)) {
+// runJobs runs everything to its end, and other things beside it.
+func (c *runCommand) runJobs(
+	ctx context.Context, jobs []*job, states []*openState, others []func(context.Context),
+) {
 	side, end := context.WithCancel(context.WithoutCancel(ctx))
 	var beside, running sync.WaitGroup
-	beside.Go(func() { progress(side) })
+	for _, other := range others {
+		beside.Go(func() { other(side) })
+	}
 	for _, s := range states {
-		beside.Go(func() { s.runControl(side, jobs) })
+		beside.Go(func() { s.runControl(side, jobs, nil) })
 	}
 	for _, j := range jobs {
 		running.Go(func() { j.run(ctx) })
@@ -105,16 +119,19 @@ func (c *runCommand) runJobs(ctx context.Context, jobs []*job, states []*openSta
 func (j *job) run(ctx context.Context) {
 	p, err := pipeline.New(j.from.Config)
 	if err != nil {
-		j.summary, j.err = pipeline.Summary{Pipeline: j.name, Status: pipeline.StatusFailed, Error: err.Error()}, err
+		j.end(pipeline.Summary{Pipeline: j.name, Status: pipeline.StatusFailed, Error: err.Error()}, err)
 		return
 	}
 	j.mu.Lock()
 	j.running = p
 	j.mu.Unlock()
-	j.summary, j.err = p.Run(ctx)
+	j.end(p.Run(ctx))
+}
+
+func (j *job) end(summary pipeline.Summary, err error) {
 	j.mu.Lock()
-	j.running = nil
-	j.mu.Unlock()
+	defer j.mu.Unlock()
+	j.running, j.summary, j.err = nil, summary, err
 }
 
 // load reads and plans all files. Nothing is written.

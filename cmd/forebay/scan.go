@@ -22,7 +22,10 @@ type tableScan struct {
 	Where  string `help:"Only rows for which the expression is true." placeholder:"EXPR"`
 	Select string `help:"Only these columns, in this order." placeholder:"A,B"`
 	Limit  int64  `help:"Stop after so many rows." placeholder:"N"`
-	stateFlag
+
+	FromOffset *int64 `help:"Begin at this offset of each tablet's log; only for a table without a key." placeholder:"N"`
+	Follow     bool   `help:"Go on with rows as they come; only for a table without a key."`
+	tableFlags
 }
 
 // Run prints the rows of a table.
@@ -30,11 +33,18 @@ func (c *tableScan) Run(ctx context.Context, a *app) error {
 	if c.Limit < 0 {
 		return wrong("leave it out for all rows", "--limit %d is negative", c.Limit)
 	}
-	return a.with(ctx, c.State, func(s *access) error { return c.scan(ctx, a, s) }, "table", "scan", c.Name)
+	if c.FromOffset != nil && *c.FromOffset < 0 {
+		return wrong("offsets begin at 0", "--from-offset %d is negative", *c.FromOffset)
+	}
+	if c.Follow && (c.Count || c.Format == "table") {
+		return wrong("use --format csv or ndjson", "--follow prints rows as they come: there is no last one to wait for")
+	}
+	return a.at(ctx, c.tableFlags, func(s *access) error { return c.scan(ctx, a, s) }, "table", "scan", c.Name)
 }
 
 func (c *tableScan) scan(ctx context.Context, a *app, s *access) error {
-	if c.Count && c.Where == "" && c.Limit == 0 && c.Select == "" {
+	log := c.Follow || c.FromOffset != nil
+	if c.Count && c.Where == "" && c.Limit == 0 && c.Select == "" && !log {
 		n, err := s.Count(ctx, c.Name)
 		if err != nil {
 			return withNames(ctx, s, c.Name, err)
@@ -56,6 +66,9 @@ func (c *tableScan) scan(ctx context.Context, a *app, s *access) error {
 	}
 	if where != nil {
 		request.Where = where.keep
+	}
+	if log {
+		return c.scanLog(ctx, a, s, logScan{info: info, request: request, where: where})
 	}
 	rows, err := s.Scan(ctx, request)
 	if err != nil {
@@ -192,7 +205,7 @@ func withNames(ctx context.Context, s *access, name string, err error) error {
 		message += fmt.Sprintf("; did you mean %q?", near)
 	}
 	if len(names) == 0 {
-		return wrong("a run or table create makes one", "%s; the state directory holds no tables", message)
+		return wrong("a run or table create makes one", "%s; %s holds no tables", message, s.what)
 	}
 	return wrong("there is "+words(names), "%s", message)
 }

@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -46,33 +48,46 @@ func openDirectory(ctx context.Context, a *app, config pipeline.StateConfig) (*o
 func (s *openState) close() error { return s.state.Close() }
 
 // runControl answers the commands of other processes until ctx ends. A run goes on without: only they suffer.
-func (s *openState) runControl(ctx context.Context, jobs []*job) {
+func (s *openState) runControl(ctx context.Context, jobs []*job, more map[string]http.Handler) {
 	l, err := server.ListenControl(ctx, s.config.Socket)
 	if err == nil {
-		err = s.serve(ctx, l, jobs)
+		err = s.serve(ctx, l, jobs, more)
 	}
 	if err != nil {
 		s.config.Logger.Warn("other commands cannot look into the state while this runs", "error", err)
 	}
 }
 
-func (s *openState) serve(ctx context.Context, l net.Listener, jobs []*job) error {
+func (s *openState) serve(ctx context.Context, l net.Listener, jobs []*job, more map[string]http.Handler) error {
 	running := map[string]bool{}
 	for _, j := range jobs {
 		if j.state == s {
 			running[j.name] = true
 		}
 	}
-	return s.state.Tables().ServeControl(ctx, l, handlers(&localCheckpoints{state: s.state, running: running}))
+	paths := handlers(&localCheckpoints{state: s.state, running: running})
+	maps.Copy(paths, more)
+	return s.state.Tables().ServeControl(ctx, l, paths)
 }
 
-// access is a state directory as commands look at it: opened, or through the socket of the process that owns it.
+// access is tables as commands look at them: in a state directory that is opened, through the socket of the process
+// that owns it, or at a server.
 type access struct {
 	tablet.Catalogue
 	tablet.Reader
-	checkpoints checkpoints
+	logs        logs
+	checkpoints checkpoints // nil at a server
+	what        string      // where the tables are
 	close       func() error
 }
+
+// logs is the part of a tablet.Opener that commands read with.
+type logs interface {
+	OpenLog(ctx context.Context, r tablet.LogRequest) (tablet.Log, error)
+}
+
+// theDirectory is what messages call a state directory.
+const theDirectory = "the state directory"
 
 // How long a command waits for another one that holds the directory and cannot be asked.
 const (
@@ -101,7 +116,8 @@ func (a *app) openOrMake(ctx context.Context, dir string, command ...string) (*a
 		if err == nil {
 			tables := s.state.Tables()
 			return &access{
-				Catalogue: tables, Reader: tables, checkpoints: &localCheckpoints{state: s.state}, close: s.close,
+				Catalogue: tables, Reader: tables, logs: tables, checkpoints: &localCheckpoints{state: s.state},
+				what: theDirectory, close: s.close,
 			}, nil
 		}
 		owner, inUse := errors.AsType[*store.InUseError](err)
@@ -112,7 +128,8 @@ func (a *app) openOrMake(ctx context.Context, dir string, command ...string) (*a
 		_, asked := control.Tables(ctx)
 		if asked == nil {
 			return &access{
-				Catalogue: control, Reader: control, checkpoints: &remoteCheckpoints{control}, close: control.Close,
+				Catalogue: control, Reader: control, logs: control, checkpoints: &remoteCheckpoints{control},
+				what: theDirectory, close: control.Close,
 			}, nil
 		}
 		if closed := control.Close(); closed != nil || time.Now().After(deadline) {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,12 +22,12 @@ type tableCommands struct {
 }
 
 type tableLs struct {
-	stateFlag
+	tableFlags
 }
 
 // Run lists the tables.
 func (c *tableLs) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, c.State, func(s *access) error {
+	return a.at(ctx, c.tableFlags, func(s *access) error {
 		tables, err := s.Tables(ctx)
 		if err != nil {
 			return err
@@ -47,12 +46,12 @@ func (c *tableLs) Run(ctx context.Context, a *app) error {
 
 type tableDescribe struct {
 	Name string `arg:"" help:"The table."`
-	stateFlag
+	tableFlags
 }
 
 // Run describes a table.
 func (c *tableDescribe) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, c.State, func(s *access) error {
+	return a.at(ctx, c.tableFlags, func(s *access) error {
 		info, err := s.Describe(ctx, c.Name)
 		if err != nil {
 			return withNames(ctx, s, c.Name, err)
@@ -79,6 +78,12 @@ func describe(a *app, info tablet.TableInfo, rows int64) error {
 	if len(info.DistributeBy) > 0 {
 		facts.add("distribute_by", words(info.DistributeBy))
 	}
+	if by := info.PartitionBy; by.Column != "" {
+		limit := tablet.PartitionLimit(by, info.Tablets)
+		facts.add("partition_by", fmt.Sprintf("%s, by %s", by.Column, by.Template))
+		facts.add("partitions", fmt.Sprintf("%d of at most %d, with %d tablets each",
+			len(info.Partitions), limit, info.Tablets))
+	}
 	if info.Retention > 0 {
 		facts.add("retention", info.Retention.String())
 	}
@@ -88,8 +93,15 @@ func describe(a *app, info tablet.TableInfo, rows int64) error {
 		columns.add(column.Name, column.Type.String())
 	}
 	tablets := grid{head: []string{"TABLET", "LOG FROM", "LOG END"}}
+	if len(info.Partitions) > 0 {
+		tablets.head = append(tablets.head, "PARTITION")
+	}
 	for i, l := range info.Logs {
-		tablets.add(fmt.Sprint(i), fmt.Sprint(l.First), fmt.Sprint(l.End))
+		cells := []string{fmt.Sprint(i), fmt.Sprint(l.First), fmt.Sprint(l.End)}
+		if len(info.Partitions) > 0 {
+			cells = append(cells, info.Partitions[i/info.Tablets].Name)
+		}
+		tablets.add(cells...)
 	}
 	if err := facts.write(a.out); err != nil {
 		return err
@@ -106,12 +118,12 @@ type tableGet struct {
 	Name   string   `arg:"" help:"The table."`
 	Key    []string `arg:"" name:"value" help:"A value for each key column, in the key's order."`
 	Format string   `help:"${format}" enum:",csv,ndjson,table" default:"" placeholder:"FORMAT"`
-	stateFlag
+	tableFlags
 }
 
 // Run prints the row with a key.
 func (c *tableGet) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, c.State, func(s *access) error {
+	return a.at(ctx, c.tableFlags, func(s *access) error {
 		info, err := s.Describe(ctx, c.Name)
 		if err != nil {
 			return withNames(ctx, s, c.Name, err)
@@ -177,7 +189,9 @@ type tableCreate struct {
 	Key     string   `help:"Columns of the primary key; without it the table is a log." placeholder:"A,B"`
 	Tablets int      `help:"How many tablets; fixed from then on (default ${default})." default:"4" placeholder:"N"`
 	Version string   `help:"Of two rows with one key, the one with the greater value here stays." placeholder:"COLUMN"`
-	stateFlag
+
+	PartitionBy string `help:"A partition for each day, hour (UTC) or value of a column." placeholder:"COLUMN:TEMPLATE"`
+	tableFlags
 }
 
 // Run makes a table.
@@ -211,26 +225,48 @@ func (c *tableCreate) Run(ctx context.Context, a *app) error {
 	if c.Version != "" && schema.Find(c.Version) < 0 {
 		return noColumn("--version", c.Version, schema)
 	}
-	s, err := a.openOrMake(ctx, c.State, "table", "create", c.Name)
-	if err != nil {
+	if spec.PartitionBy, err = c.partitionBy(schema); err != nil {
 		return err
 	}
-	if err := s.Create(ctx, spec); err != nil {
-		return errors.Join(err, s.close())
+	c.make = true
+	return a.at(ctx, c.tableFlags, func(s *access) error {
+		if err := s.Create(ctx, spec); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "table %s created\n", c.Name)
+		return nil
+	}, "table", "create", c.Name)
+}
+
+// partitionBy reads --partition-by.
+func (c *tableCreate) partitionBy(schema *forebay.Schema) (by forebay.PartitionBy, err error) {
+	if c.PartitionBy == "" {
+		return by, nil
 	}
-	fmt.Fprintf(a.out, "table %s created\n", c.Name)
-	return s.close()
+	at := strings.LastIndexByte(c.PartitionBy, ':')
+	if at < 0 {
+		return by, wrong("write for example --partition-by at:day; there are day, hour and value",
+			"--partition-by %q has no template", c.PartitionBy)
+	}
+	by.Column, by.Template = c.PartitionBy[:at], c.PartitionBy[at+1:]
+	if schema.Find(by.Column) < 0 {
+		return by, noColumn("--partition-by", by.Column, schema)
+	}
+	if _, err := tablet.NewPartitioner(by, forebay.NewLayout(schema)); err != nil {
+		return by, wrong("write COLUMN:day, COLUMN:hour or COLUMN:value", "--partition-by %q: %w", c.PartitionBy, err)
+	}
+	return by, nil
 }
 
 type tableDrop struct {
 	Name string `arg:"" help:"The table."`
 	Yes  bool   `help:"Do it."`
-	stateFlag
+	tableFlags
 }
 
 // Run removes a table.
 func (c *tableDrop) Run(ctx context.Context, a *app) error {
-	return a.with(ctx, c.State, func(s *access) error {
+	return a.at(ctx, c.tableFlags, func(s *access) error {
 		if !c.Yes {
 			rows, err := s.Count(ctx, c.Name)
 			if err != nil {

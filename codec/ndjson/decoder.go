@@ -9,6 +9,7 @@ import (
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
 	"github.com/forebay-io/forebay/codec/internal/instant"
+	"github.com/forebay-io/forebay/codec/internal/jsontext"
 )
 
 // decoder implements codec.Decoder.
@@ -79,27 +80,27 @@ func (d *decoder) wait(b *forebay.Batch, w *codec.Window) {
 // line appends the record of a line that ends at end, unless it is empty.
 func (d *decoder) line(b *forebay.Batch, w *codec.Window, end int) {
 	s := b.Slab()
-	i := space(s, w.Start, end)
+	i := jsontext.Space(s, w.Start, end)
 	if i == end {
 		return
 	}
 	if s[i] != '{' {
-		d.reject(b, w, end, invalid(i, wrongObject))
+		d.reject(b, w, end, invalid(i, jsontext.WrongObject))
 		return
 	}
 	record := b.AppendSpan(w.Offset, w.Start, end-w.Start)
 	var m *mistake
 	if d.layout == nil {
 		var why string
-		if i, why = objectEnd(s, i, end, 1); why != "" {
+		if i, why = jsontext.ObjectEnd(s, i, end, 1); why != "" {
 			m = invalid(i, why)
 		}
 	} else {
 		i, m = d.object(b, record, i, end)
 	}
 	if m == nil {
-		if i = space(s, i, end); i < end {
-			m = invalid(i, wrongBehind)
+		if i = jsontext.Space(s, i, end); i < end {
+			m = invalid(i, jsontext.WrongBehind)
 		}
 	}
 	if m != nil {
@@ -116,7 +117,7 @@ type mistake struct {
 
 func (d *decoder) reject(b *forebay.Batch, w *codec.Window, end int, m *mistake) {
 	record := b.Slab()[w.Start:end]
-	if m.why == wrongUTF8 {
+	if m.why == jsontext.WrongUTF8 {
 		m.code = codec.CodeInvalidUTF8
 	}
 	_, column := codec.Place(record, w.Line, m.at-w.Start)

@@ -5,9 +5,9 @@
 //
 //	ndjson.go   Format                     start.go  the fields and types of the first rows
 //	decoder.go  records in a window        object.go  one object into the cells of its row
-//	value.go    the grammar of values      text.go    strings with escapes
 //
-// Without a schema, and where no later stage needs rows, a record is its line, byte for byte. With one, the
+// Without a schema, and where no later stage needs rows, a record is its line, byte for byte; steps find its
+// fields by path and edit it in place. With one, the
 // top-level fields become cells: numbers for numbers, strings for strings, dates and timestamps, base64
 // strings for bytes, numbers or strings for decimals, anything for json. A field that is missing is null, one
 // that is there twice rejects the record, as does a number that the type cannot hold exactly as it is spelled

@@ -11,8 +11,8 @@ import (
 	"github.com/forebay-io/forebay/codec"
 )
 
-// Format reads newline-delimited JSON. Without a schema records stay JSON, or have the schema that the first
-// rows show where a later stage needs one.
+// Format reads newline-delimited JSON. Without a schema records stay JSON, which steps edit in place, or have the
+// schema that the first rows show where a later stage needs one.
 type Format struct {
 	Schema  codec.Schema `yaml:"schema" doc:"fields and their types"`
 	Unknown string       `yaml:"unknown" doc:"fields that the schema does not have" enum:"ignore|reject" default:"ignore"`
@@ -22,7 +22,7 @@ type Format struct {
 // Info describes the format.
 func (f Format) Info() (codec.Info, error) {
 	_, err := f.options()
-	info := codec.Info{Name: "ndjson", Typed: true, Ranges: true}
+	info := codec.Info{Name: "ndjson", Typed: true, JSON: len(f.Schema) == 0, Ranges: true}
 	set := func(name, value string) {
 		info.Identity = append(info.Identity, forebay.Setting{Name: name, Value: value})
 	}

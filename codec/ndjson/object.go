@@ -8,6 +8,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/internal/jsontext"
 	"github.com/forebay-io/forebay/codec/internal/swar"
 )
 
@@ -16,14 +17,14 @@ func (d *decoder) object(b *forebay.Batch, record, i, end int) (behind int, m *m
 	// What is appended to the slab while the record is read may move it. The bytes here stay, so s does, too.
 	s, cells := b.Slab(), b.Cells(record)
 	clear(d.seen)
-	i = space(s, i+1, end)
+	i = jsontext.Space(s, i+1, end)
 	if i < end && s[i] == '}' {
 		return i + 1, nil
 	}
 	// Objects of one file mostly have the same fields in the same order: the next one is tried first.
 	for expected := 0; ; {
 		if i >= end || s[i] != '"' {
-			return i, invalid(i, missing(i, end, wrongName))
+			return i, invalid(i, jsontext.Missing(i, end, jsontext.WrongName))
 		}
 		name := i
 		k := expected
@@ -33,13 +34,13 @@ func (d *decoder) object(b *forebay.Batch, record, i, end int) (behind int, m *m
 			return i, m
 		}
 		if i < end && s[i] != ':' {
-			i = space(s, i, end)
+			i = jsontext.Space(s, i, end)
 		}
 		if i >= end || s[i] != ':' {
-			return i, invalid(i, missing(i, end, wrongColon))
+			return i, invalid(i, jsontext.Missing(i, end, jsontext.WrongColon))
 		}
 		if i++; i < end && s[i] <= ' ' {
-			i = space(s, i, end)
+			i = jsontext.Space(s, i, end)
 		}
 		switch {
 		case k >= 0:
@@ -53,22 +54,22 @@ func (d *decoder) object(b *forebay.Batch, record, i, end int) (behind int, m *m
 			expected = k + 1
 		default:
 			var why string
-			if i, why = valueEnd(s, i, end, 1); why != "" {
+			if i, why = jsontext.ValueEnd(s, i, end, 1); why != "" {
 				return i, invalid(i, why)
 			}
 		}
 		if i < end && s[i] <= ' ' {
-			i = space(s, i, end)
+			i = jsontext.Space(s, i, end)
 		}
 		switch {
 		case i < end && s[i] == ',':
 			if i++; i < end && s[i] <= ' ' {
-				i = space(s, i, end)
+				i = jsontext.Space(s, i, end)
 			}
 		case i < end && s[i] == '}':
 			return i + 1, nil
 		default:
-			return i, invalid(i, missing(i, end, wrongComma))
+			return i, invalid(i, jsontext.Missing(i, end, jsontext.WrongComma))
 		}
 	}
 }
@@ -88,14 +89,14 @@ func isName(s []byte, i, end int, name string) bool {
 
 // name reads the name that opens at i and finds its column, -1 if the schema has none.
 func (d *decoder) name(s []byte, i, end int) (k, behind int, m *mistake) {
-	behind, simple, why := stringEnd(s, i+1, end)
+	behind, simple, why := jsontext.StringEnd(s, i+1, end)
 	if why != "" {
 		return 0, behind, invalid(behind, why)
 	}
 	text := s[i+1 : behind-1]
 	if !simple {
 		var ok bool
-		if d.scratch, ok = unescape(d.scratch[:0], text); !ok {
+		if d.scratch, ok = jsontext.Unescape(d.scratch[:0], text); !ok {
 			return 0, i, invalid(i, wrongHalf)
 		}
 		text = d.scratch
@@ -117,14 +118,14 @@ const wrongHalf = "an escape stands for half a character"
 func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
 	k, i, end := p.k, p.i, p.end
 	if i >= end {
-		return end, invalid(end, wrongEnd)
+		return end, invalid(end, jsontext.WrongEnd)
 	}
 	kind := d.kinds[k]
 	switch c := s[i]; {
-	case c == 'n' && hasWord(s, i, end, "null"):
+	case c == 'n' && jsontext.HasWord(s, i, end, "null"):
 		return i + len("null"), nil
 	case kind == forebay.KindJSON:
-		behind, why := valueEnd(s, i, end, 1)
+		behind, why := jsontext.ValueEnd(s, i, end, 1)
 		if why != "" {
 			return behind, invalid(behind, why)
 		}
@@ -148,14 +149,14 @@ func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p plac
 		return d.numberField(b, s, cells, p)
 	case c == '-' || c-'0' <= 9:
 		return d.numberField(b, s, cells, p)
-	case kind == forebay.KindBool && c == 't' && hasWord(s, i, end, "true"):
+	case kind == forebay.KindBool && c == 't' && jsontext.HasWord(s, i, end, "true"):
 		cells[k] = forebay.BoolCell(true)
 		return i + len("true"), nil
-	case kind == forebay.KindBool && c == 'f' && hasWord(s, i, end, "false"):
+	case kind == forebay.KindBool && c == 'f' && jsontext.HasWord(s, i, end, "false"):
 		cells[k] = forebay.BoolCell(false)
 		return i + len("false"), nil
 	default:
-		behind, why := valueEnd(s, i, end, 1)
+		behind, why := jsontext.ValueEnd(s, i, end, 1)
 		if why != "" {
 			return behind, invalid(behind, why)
 		}
@@ -190,7 +191,7 @@ func (d *decoder) wrongText(k, at int, err error) *mistake {
 // numberField reads a number.
 func (d *decoder) numberField(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
 	k, i, end := p.k, p.i, p.end
-	behind, why := numberEnd(s, i, end)
+	behind, why := jsontext.NumberEnd(s, i, end)
 	if why != "" {
 		return behind, invalid(behind, why)
 	}
@@ -217,14 +218,14 @@ func (d *decoder) set(b *forebay.Batch, cells []forebay.Cell, p place) error {
 // stringField reads a string whose quote opens at i.
 func (d *decoder) stringField(b *forebay.Batch, s []byte, cells []forebay.Cell, p place) (behind int, m *mistake) {
 	k, i, end := p.k, p.i, p.end
-	behind, simple, why := stringEnd(s, i+1, end)
+	behind, simple, why := jsontext.StringEnd(s, i+1, end)
 	if why != "" {
 		return behind, invalid(behind, why)
 	}
 	start, until := i+1, behind-1
 	if !simple {
 		var ok bool
-		if d.scratch, ok = unescape(d.scratch[:0], s[start:until]); !ok {
+		if d.scratch, ok = jsontext.Unescape(d.scratch[:0], s[start:until]); !ok {
 			return i, invalid(i, wrongHalf)
 		}
 		if len(d.scratch) != until-start {

@@ -11,6 +11,7 @@ import (
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
 	"github.com/forebay-io/forebay/codec/internal/instant"
+	"github.com/forebay-io/forebay/codec/internal/jsontext"
 )
 
 // Start settles the schema: the stored one, the given one, the one that the first rows show where a later
@@ -133,15 +134,15 @@ func (l *learner) read(ctx context.Context, sample codec.Sample) error {
 
 // add takes the fields of an object that is known to be well-formed.
 func (l *learner) add(s []byte) {
-	i, end := space(s, 0, len(s)), len(s)
-	i = space(s, i+1, end)
+	i, end := jsontext.Space(s, 0, len(s)), len(s)
+	i = jsontext.Space(s, i+1, end)
 	for i < end && s[i] == '"' {
-		behind, _, _ := stringEnd(s, i+1, end)
-		name, _ := unescape(nil, s[i+1:behind-1])
-		i = space(s, space(s, behind, end)+1, end)
-		behind, _ = valueEnd(s, i, end, 1)
+		behind, _, _ := jsontext.StringEnd(s, i+1, end)
+		name, _ := jsontext.Unescape(nil, s[i+1:behind-1])
+		i = jsontext.Space(s, jsontext.Space(s, behind, end)+1, end)
+		behind, _ = jsontext.ValueEnd(s, i, end, 1)
 		l.value(string(name), s[i:behind])
-		i = space(s, space(s, behind, end)+1, end)
+		i = jsontext.Space(s, jsontext.Space(s, behind, end)+1, end)
 	}
 }
 
@@ -160,7 +161,7 @@ func (l *learner) value(name string, text []byte) {
 		f.truth = true
 	case '"':
 		f.text = true
-		if value, ok := unescape(nil, text[1:len(text)-1]); ok {
+		if value, ok := jsontext.Unescape(nil, text[1:len(text)-1]); ok {
 			f.texts.Add(value)
 		}
 	case '{', '[':

@@ -17,7 +17,7 @@ func TestRegistryIsValid(t *testing.T) {
 	if err := r.Validate(); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{"file", "generate", "stdin"}, r.Sources().Names()); diff != "" {
+	if diff := cmp.Diff([]string{"file", "generate", "stdin", "table"}, r.Sources().Names()); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"table", "stdout", "drop"}, r.Sinks().Names()); diff != "" {

@@ -31,6 +31,7 @@ func TestGuaranteesOfEveryPairStandInTheDocuments(t *testing.T) {
 		"file":     file.Source{Path: "x", Format: csv.Format{}},
 		"generate": generate.Source{Count: 1},
 		"stdin":    stdin.Source{},
+		"table":    table.Source{Name: "t"},
 	}
 	sinks := map[string]forebay.Sink{
 		"table": table.Sink{Name: "t"}, "stdout": stdout.Sink{}, "drop": drop.Sink{},

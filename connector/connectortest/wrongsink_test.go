@@ -275,6 +275,17 @@ func (e *memoryEncoder) Append(data []byte) []byte {
 
 func (e *memoryEncoder) Seal(data []byte, _ int) []byte { return data }
 
+func (e *memoryEncoder) Cut(dst, sealed []byte, keep func(row int) bool) []byte {
+	for row := 0; len(sealed) > 0; row++ {
+		size := 12 + int(binary.LittleEndian.Uint32(sealed[8:]))
+		if keep(row) {
+			dst = append(dst, sealed[:size]...)
+		}
+		sealed = sealed[size:]
+	}
+	return dst
+}
+
 // decode reads the records of a request; row is that of the first that is refused, or -1.
 func decode(data []byte) (records []connectortest.Stored, row int, ok bool) {
 	row = -1

@@ -70,7 +70,7 @@ func (s Source) Info() (forebay.SourceInfo, error) {
 	}
 	info.Identity = append(info.Identity, forebay.Setting{Name: "format", Value: format.Name})
 	info.Identity = append(info.Identity, format.Identity...)
-	info.Typed = format.Typed
+	info.Typed, info.JSON = format.Typed, format.JSON
 	info.Notes = []string{format.Note}
 	if format.Ranges {
 		info.Notes[0] = fmt.Sprintf("uncompressed files are read in ranges of %s unless the order of their records matters "+

@@ -49,6 +49,7 @@ func (s Source) Info() (forebay.SourceInfo, error) {
 		Bounded:   true,
 		Blocks:    true,
 		Typed:     format.Typed,
+		JSON:      format.JSON,
 		Notes:     []string{"stdin cannot be read again: a crash loses what was on its way, a drain loses nothing"},
 	}
 	return info, err

@@ -33,8 +33,10 @@ type Sink struct {
 	Tablets      int           `yaml:"tablets" doc:"fixed when the table is made" default:"4" min:"1" max:"1024"`
 	Version      string        `yaml:"version" doc:"column of a key table: of two rows with one key the greater stays"`
 	DistributeBy []string      `yaml:"distribute_by" doc:"columns that spread a log table, instead of the split"`
+	PartitionBy  *PartitionBy  `yaml:"partition_by" doc:"divides the table into partitions, with tablets each"`
 	Retention    time.Duration `yaml:"retention" doc:"of the change log; all for log tables, 7d for key tables"`
 	Order        string        `yaml:"order" doc:"none: files may be read in ranges" default:"source" enum:"source|none"`
+	Remote       `yaml:",inline"`
 	// Conn is a tablet server to use instead of the embedded one.
 	Conn forebay.Tables `yaml:"-"`
 }
@@ -42,8 +44,9 @@ type Sink struct {
 // Spec is the connector's entry in a registry.
 func Spec() connector.Spec {
 	return connector.Spec{
-		Name: "table", Doc: "writes typed rows to a table of the tablet server, exactly once",
-		Sink: func() any { return &Sink{} },
+		Name: "table", Doc: "a table of the tablet server: typed rows, exactly once, and their changes",
+		Source: func() any { return &Source{} },
+		Sink:   func() any { return &Sink{} },
 	}
 }
 
@@ -66,11 +69,16 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 			{Name: "tablets", Value: strconv.Itoa(s.tablets())},
 		},
 		NeedsRows: true,
-		Upserts:   len(s.Key) > 0 && s.Conn == nil,
+		Upserts:   len(s.Key) > 0 && s.Conn == nil && s.Address == "",
 		Keyed:     len(s.Key) > 0 && s.Version == "" && s.Order != OrderNone,
 		Way:       forebay.WayProgress,
-		Name:      fmt.Sprintf("table %q", s.Name),
+		Name:      fmt.Sprintf("table %q%s", s.Name, s.place()),
 		Schema:    s.checkSchema,
+	}
+	if by := s.PartitionBy; by != nil {
+		info.Identity = append(info.Identity, forebay.Setting{
+			Name: "partition_by", Value: fmt.Sprintf("%s by %s", by.Column, by.Template),
+		})
 	}
 	if err := s.validate(); err != nil {
 		return info, misconfigured(err)
@@ -113,7 +121,8 @@ func (s Sink) validate() error {
 	if s.Order != "" && s.Order != OrderSource && s.Order != OrderNone {
 		problems = append(problems, fmt.Errorf("order: %q is neither source nor none", s.Order))
 	}
-	problems = append(problems, twice("key", s.Key), twice("distribute_by", s.DistributeBy))
+	problems = append(problems, twice("key", s.Key), twice("distribute_by", s.DistributeBy), s.PartitionBy.validate(s),
+		s.Remote.validate())
 	return errors.Join(problems...)
 }
 
@@ -139,6 +148,7 @@ func (s Sink) checkSchema(schema *forebay.Schema) error {
 	for _, name := range s.DistributeBy {
 		problems = append(problems, checkColumn(schema, "distribute_by", name, keyTypes))
 	}
+	problems = append(problems, s.PartitionBy.check(schema))
 	if s.Version != "" {
 		problems = append(problems, checkColumn(schema, "version", s.Version, versionTypes))
 	}
@@ -151,6 +161,7 @@ func (s Sink) checkSchema(schema *forebay.Schema) error {
 // usage says which kinds a use of a column allows, and in words which would be right.
 type usage struct {
 	refused []forebay.Kind
+	allowed []forebay.Kind // nil: all that are not refused
 	right   string
 }
 
@@ -175,7 +186,8 @@ func checkColumn(schema *forebay.Schema, setting, name string, use usage) error 
 		}
 		return fmt.Errorf("%s: there is no column %q; there are %s", setting, name, strings.Join(schema.Names(), ", "))
 	}
-	if kind := schema.Column(i).Type.Kind; slices.Contains(use.refused, kind) {
+	kind := schema.Column(i).Type.Kind
+	if slices.Contains(use.refused, kind) || use.allowed != nil && !slices.Contains(use.allowed, kind) {
 		return fmt.Errorf("%s: column %q is a %s and cannot be used here; right would be %s",
 			setting, name, schema.Column(i).Type, use.right)
 	}
@@ -192,6 +204,13 @@ func (s Sink) Start(ctx context.Context, env forebay.SinkContext) (forebay.Targe
 	if err := s.checkSchema(env.Schema); err != nil {
 		return nil, err
 	}
+	spec := forebay.TableSpec{
+		Name: s.Name, Schema: env.Schema, Key: s.Key, Tablets: s.tablets(), Version: s.Version,
+		DistributeBy: s.DistributeBy, PartitionBy: s.partitionBy(), Retention: s.Retention,
+	}
+	if s.Address != "" && s.Conn == nil {
+		return s.open(ctx, spec, env.Logger)
+	}
 	tables := s.Conn
 	if tables == nil {
 		tables = env.Tables
@@ -199,8 +218,5 @@ func (s Sink) Start(ctx context.Context, env forebay.SinkContext) (forebay.Targe
 	if tables == nil {
 		return nil, misconfigured(errors.New("there is no tablet server: give a state directory, or Conn"))
 	}
-	return tables.OpenTable(ctx, forebay.TableSpec{
-		Name: s.Name, Schema: env.Schema, Key: s.Key, Tablets: s.tablets(), Version: s.Version,
-		DistributeBy: s.DistributeBy, Retention: s.Retention,
-	})
+	return tables.OpenTable(ctx, spec)
 }

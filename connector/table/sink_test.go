@@ -33,7 +33,21 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 			[]string{"distribute_by: rows of a table with a key", `key: column "k" is given twice`},
 		},
 		"retention": {table.Sink{Name: "a", Retention: -time.Second}, []string{"retention"}},
-		"order":     {table.Sink{Name: "a", Order: "any"}, []string{`order: "any"`}},
+		"partitions": {
+			table.Sink{Name: "a", PartitionBy: &table.PartitionBy{Template: "week", Limit: -1}},
+			[]string{"partition_by.column: it is missing", `"week" is none of day, hour and value`, "limit: -1 is outside 1 to"},
+		},
+		"too many partitions": {
+			table.Sink{
+				Name: "a", Tablets: 64, PartitionBy: &table.PartitionBy{Column: "d", Template: "day", Limit: 1025},
+			},
+			[]string{"partition_by.limit: 1025 is outside 1 to 1024, with 64 tablets"},
+		},
+		"partition beside the key": {
+			table.Sink{Name: "a", Key: []string{"k"}, PartitionBy: &table.PartitionBy{Column: "d", Template: "day"}},
+			[]string{`partition_by.column: "d" is not part of the key`, "add it to key"},
+		},
+		"order": {table.Sink{Name: "a", Order: "any"}, []string{`order: "any"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,6 +80,12 @@ func TestInfoSaysWhatThePipelineRestsOn(t *testing.T) {
 	if diff := cmp.Diff(want, info.Identity); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
+	parted, err := table.Sink{
+		Name: "a", PartitionBy: &table.PartitionBy{Column: "at", Template: "day", Limit: 5},
+	}.Info()
+	if last := parted.Identity[len(parted.Identity)-1]; err != nil || last.Value != "at by day" {
+		t.Errorf("identity with partitions: %+v, %v", last, err)
+	}
 	for name, sink := range map[string]table.Sink{
 		"log":     {Name: "a"},
 		"version": {Name: "a", Key: []string{"x"}, Version: "y"},
@@ -87,13 +107,27 @@ func TestSchemaIsCheckedBeforeAnythingIsTouched(t *testing.T) {
 		sink table.Sink
 		want []string
 	}{
-		"right":           {table.Sink{Key: []string{"carrier"}, Version: "seen"}, nil},
-		"near":            {table.Sink{Key: []string{"carier"}}, []string{`no column "carier"; did you mean "carrier"?`}},
-		"far":             {table.Sink{Key: []string{"zzz"}}, []string{`there are carrier, delay, doc, seen`}},
-		"float key":       {table.Sink{Key: []string{"delay"}}, []string{`"delay" is a float64`, "right would be"}},
-		"json spread":     {table.Sink{DistributeBy: []string{"doc"}}, []string{`distribute_by: column "doc" is a json`}},
-		"float version":   {table.Sink{Key: []string{"carrier"}, Version: "delay"}, []string{`version: column "delay"`}},
-		"all at once":     {table.Sink{Key: []string{"delay", "Seen"}}, []string{"delay", `did you mean "seen"`}},
+		"right":              {table.Sink{Key: []string{"carrier"}, Version: "seen"}, nil},
+		"near":               {table.Sink{Key: []string{"carier"}}, []string{`no column "carier"; did you mean "carrier"?`}},
+		"far":                {table.Sink{Key: []string{"zzz"}}, []string{`there are carrier, delay, doc, seen`}},
+		"float key":          {table.Sink{Key: []string{"delay"}}, []string{`"delay" is a float64`, "right would be"}},
+		"json spread":        {table.Sink{DistributeBy: []string{"doc"}}, []string{`distribute_by: column "doc" is a json`}},
+		"float version":      {table.Sink{Key: []string{"carrier"}, Version: "delay"}, []string{`version: column "delay"`}},
+		"all at once":        {table.Sink{Key: []string{"delay", "Seen"}}, []string{"delay", `did you mean "seen"`}},
+		"partition by day":   {table.Sink{PartitionBy: &table.PartitionBy{Column: "seen", Template: "day"}}, nil},
+		"partition by value": {table.Sink{PartitionBy: &table.PartitionBy{Column: "carrier", Template: "value"}}, nil},
+		"partition by hour": {
+			table.Sink{PartitionBy: &table.PartitionBy{Column: "carrier", Template: "hour"}},
+			[]string{`partition_by.column: column "carrier" is a string`, "right would be a timestamp"},
+		},
+		"partition by instant": {
+			table.Sink{PartitionBy: &table.PartitionBy{Column: "seen", Template: "value"}},
+			[]string{`column "seen" is a timestamp`, "take the template day or hour"},
+		},
+		"partition near": {
+			table.Sink{PartitionBy: &table.PartitionBy{Column: "sen", Template: "day"}},
+			[]string{`partition_by.column: there is no column "sen"; did you mean "seen"?`},
+		},
 		"missing version": {table.Sink{Key: []string{"carrier"}, Version: "sen"}, []string{`did you mean "seen"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,12 +171,16 @@ func TestStartPassesEverySettingOn(t *testing.T) {
 	schema := forebay.MustSchema(
 		forebay.Column{Name: "id", Type: forebay.Int64}, forebay.Column{Name: "v", Type: forebay.Int64})
 	embedded, elsewhere := &recordingTables{}, &recordingTables{}
-	sink := table.Sink{Name: "t", Key: []string{"id"}, Version: "v", Tablets: 7, Retention: time.Hour}
+	sink := table.Sink{
+		Name: "t", Key: []string{"id"}, Version: "v", Tablets: 7, Retention: time.Hour,
+		PartitionBy: &table.PartitionBy{Column: "id", Template: "value", Limit: 9},
+	}
 	if _, err := sink.Start(t.Context(), forebay.SinkContext{Schema: schema, Tables: embedded}); err != nil {
 		t.Fatal(err)
 	}
 	want := []forebay.TableSpec{{
 		Name: "t", Schema: schema, Key: []string{"id"}, Version: "v", Tablets: 7, Retention: time.Hour,
+		PartitionBy: forebay.PartitionBy{Column: "id", Template: "value", Limit: 9},
 	}}
 	if diff := cmp.Diff(want, embedded.opened, cmp.Comparer((*forebay.Schema).Equal)); diff != "" {
 		t.Errorf("opened (-want +got):\n%s", diff)

@@ -16,11 +16,16 @@ const (
 	BugLettersLate = "letters-late"
 	// BugLettersKept: dead letters above the recovered positions stay.
 	BugLettersKept = "letters-kept"
+	// BugDuplicateEarly: a repeated request is answered 409 before the request that it repeats is synced.
+	BugDuplicateEarly = "duplicate-early"
+	// BugReadAhead: a look-up and a reader of a change log show what is not synced yet.
+	BugReadAhead = "read-ahead"
 )
 
 // Bugs returns the names of all bugs.
 func Bugs() []string {
 	return []string{
 		BugNoSync, BugProgressApart, BugProgressPerLane, BugEpochIgnored, BugLettersLate, BugLettersKept,
+		BugDuplicateEarly, BugReadAhead,
 	}
 }

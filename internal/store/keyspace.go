@@ -8,7 +8,7 @@ import "encoding/binary"
 const (
 	// SpaceCatalogue holds tables, their schemas, partitions and tablets.
 	SpaceCatalogue byte = 0x10
-	// SpaceTabletMeta holds what a tablet knows of itself: first and next offset, schema version.
+	// SpaceTabletMeta holds what a tablet knows of itself: the refused rows of the requests that it remembers.
 	SpaceTabletMeta byte = 0x18
 	// SpaceRows holds the rows of key tables: tablet, encoded key.
 	SpaceRows byte = 0x20

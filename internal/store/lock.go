@@ -24,6 +24,8 @@ type InUseError struct {
 	Command string
 	Since   time.Time
 	Socket  string
+	// Address is where the owner serves its tables on the network; empty where it does not.
+	Address string
 }
 
 // Error implements error.
@@ -111,6 +113,9 @@ func (d *dirLock) write(config Config) error {
 	if config.Socket != "" {
 		text += "socket: " + oneLine.Replace(config.Socket) + "\n"
 	}
+	if config.Address != "" {
+		text += "address: " + oneLine.Replace(config.Address) + "\n"
+	}
 	if err := d.file.Truncate(0); err != nil {
 		return err
 	}
@@ -155,6 +160,8 @@ func (e *InUseError) parse(text string) {
 			}
 		case "socket":
 			e.Socket = value
+		case "address":
+			e.Address = value
 		}
 	}
 }

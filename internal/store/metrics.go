@@ -2,6 +2,15 @@
 
 package store
 
+import (
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// MemTablesMax is how many full memtables make writes wait.
+const MemTablesMax = memTablesMax
+
 // Metrics is what the store counted since it was opened, and how Pebble stands. Sizes are bytes.
 type Metrics struct {
 	LogSyncs     int64 // fsyncs of the write-ahead log
@@ -12,8 +21,10 @@ type Metrics struct {
 
 	MemTables       int64
 	MemTableBytes   int64
+	MemTableSize    int64 // of one; writes wait when MemTablesMax of that size are full
 	L0Files         int64
 	L0Sublevels     int64
+	L0SublevelsMax  int64 // writes wait at so many
 	CompactionDebt  int64
 	Compactions     int64
 	Flushes         int64
@@ -34,15 +45,30 @@ func (s *Store) Metrics() Metrics {
 		return m
 	}
 	defer s.release()
-	p := s.db.Metrics()
-	m.MemTables = p.MemTable.Count
+	counted := make(chan *pebble.Metrics, 1)
+	var counting sync.WaitGroup
+	counting.Go(func() { s.runMetrics(counted) })
+	var p *pebble.Metrics
+	select {
+	case p = <-counted:
+		counting.Wait()
+	case <-s.poison.done:
+		return m // ST3: Pebble's mutex may be lost
+	}
+	m.MemTables, m.MemTableSize = p.MemTable.Count, s.memTableSize
 	m.MemTableBytes = int64(p.MemTable.Size)
 	m.L0Files = p.Levels[0].TablesCount
-	m.L0Sublevels = int64(p.Levels[0].Sublevels)
+	m.L0Sublevels, m.L0SublevelsMax = int64(p.Levels[0].Sublevels), l0SublevelsMax
 	m.CompactionDebt = int64(p.Compact.EstimatedDebt)
 	m.Compactions = p.Compact.Count
 	m.Flushes = p.Flush.Count
 	m.DiskBytes = int64(p.DiskSpaceUsage())
 	m.BlockCacheBytes = p.BlockCache.Size
 	return m
+}
+
+// runMetrics asks Pebble, for a caller that stops waiting when the store is poisoned.
+func (s *Store) runMetrics(counted chan<- *pebble.Metrics) {
+	defer s.recoverPebble()
+	counted <- s.db.Metrics()
 }

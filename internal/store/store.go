@@ -32,6 +32,7 @@ const (
 	diskReserveDefault  = 256 << 20
 	openFilesMax        = 256
 	memTablesMax        = 2
+	l0SublevelsMax      = 12
 )
 
 // Config says which directory is opened and how much memory it may take. Sizes are bytes; zero is the default.
@@ -56,6 +57,8 @@ type Config struct {
 	Command string
 	// Socket is the path that LOCK shows, where the owner can be asked.
 	Socket string
+	// Address is what LOCK shows of where the owner serves its tables on the network; empty where it does not.
+	Address string
 }
 
 // Validate reports every problem at once.
@@ -107,6 +110,9 @@ type Store struct {
 	lock    *dirLock
 	dir     string
 	workers sync.WaitGroup
+
+	memTableSize int64
+
 	closing chan struct{} // closed when the last user has left
 	applies chan *Batch   // unbuffered: a batch is with its caller or with an applier
 	syncs   syncQueue
@@ -175,11 +181,14 @@ func openLocked(l layout, lock *dirLock, config Config) (*Store, error) {
 	}
 	p := newPoison(config.Logger)
 	s := &Store{
-		disk:    &diskFS{FS: config.FS, poison: p},
-		space:   newSpace(l.dir, config, config.FS),
-		poison:  p,
-		lock:    lock,
-		dir:     l.dir,
+		disk:   &diskFS{FS: config.FS, poison: p},
+		space:  newSpace(l.dir, config, config.FS),
+		poison: p,
+		lock:   lock,
+		dir:    l.dir,
+
+		memTableSize: config.MemTableSize,
+
 		closing: make(chan struct{}),
 		applies: make(chan *Batch),
 		syncs:   syncQueue{wake: make(chan struct{}, 1)},
@@ -270,6 +279,7 @@ func options(config Config, s *Store) *pebble.Options {
 		CacheSize:             config.CacheSize + config.MemTableSize,
 		MaxOpenFiles:          openFilesMax,
 		L0CompactionThreshold: 4,
+		L0StopWritesThreshold: l0SublevelsMax,
 	}
 	opts.ApplyCompressionSettings(compression)
 	opts.Experimental.ValueSeparationPolicy = separation

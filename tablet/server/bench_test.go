@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -157,6 +159,63 @@ func BenchmarkPebbleAlone(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkSend is requests of writers, each with five in flight.
+func BenchmarkSend(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		rows    int
+		writers int
+		keyed   bool
+	}{
+		{"rows=1/writers=1", 1, 1, false},
+		{"rows=1/writers=16", 1, 16, false},
+		{"rows=1000/writers=4", 1_000, 4, false},
+		{"rows=20000/writers=1", 20_000, 1, false},
+		{"rows=1000/writers=4/keyed", 1_000, 4, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := benchServer(b)
+			spec := logSpec("clicks")
+			if c.keyed {
+				spec = keySpec("clicks")
+			}
+			spec.Tablets = 1
+			r := benchRows(b, openTable(b, s, spec), sequence(0, c.rows))[0]
+			b.SetBytes(int64(len(r.Data)))
+			b.ReportAllocs()
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for w := range c.writers {
+				wg.Go(func() { benchWriter(b, s, r, fmt.Sprint("writer", w), &left) })
+			}
+			wg.Wait()
+			b.ReportMetric(float64(c.rows*b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
+
+// benchWriter sends requests until none are left.
+func benchWriter(b *testing.B, s *Server, r forebay.Request, id string, left *atomic.Int64) {
+	b.Helper()
+	window := make(chan struct{}, 5)
+	for sequence := int64(0); left.Add(-1) >= 0; sequence++ {
+		window <- struct{}{}
+		request := r
+		request.WriterID, request.Sequence = id, sequence
+		s.Send(b.Context(), &request, func(a forebay.Answer) {
+			if a.Code != forebay.CodeOK {
+				b.Errorf("%+v", a)
+			}
+			<-window
+		})
+	}
+	for range cap(window) {
+		window <- struct{}{}
 	}
 }
 

@@ -40,11 +40,25 @@ func (s *Server) loadCatalogue() error {
 		}
 		var d *descriptor
 		if d, err = decodeDescriptor(value); err == nil {
-			s.tables[d.name] = newTable(d)
+			err = s.loadTable(d)
 			s.nextID = max(s.nextID, d.id+1)
 		}
 	}
 	return errors.Join(err, it.Close())
+}
+
+// loadTable reads the partitions of a table.
+func (s *Server) loadTable(d *descriptor) error {
+	names, err := readPartitions(s.store, d.id)
+	if err != nil {
+		return err
+	}
+	t := newTable(d)
+	for _, name := range names {
+		t.addPartition(name, false)
+	}
+	s.tables[d.name], s.ids[d.id] = t, t
+	return nil
 }
 
 // OpenTable makes the table if it is missing, applies compatible changes of its schema and returns the target that
@@ -71,7 +85,7 @@ func (s *Server) OpenTable(ctx context.Context, spec forebay.TableSpec) (forebay
 		return nil, err
 	}
 	t.handles++
-	return &handle{server: s, table: t}, nil
+	return newHandle(s, t), nil
 }
 
 // Create makes a table that must not exist.
@@ -100,7 +114,7 @@ func (s *Server) createLocked(ctx context.Context, spec forebay.TableSpec) (*tab
 		return nil, classified("create table", err)
 	}
 	fault.Hit(fault.TableCreated)
-	s.logger.Info("table created", "table", t.name, "tablets", len(t.tablets))
+	s.logger.Info("table created", "table", t.name, "tablets", len(t.list()))
 	return t, nil
 }
 
@@ -120,11 +134,11 @@ func (s *Server) addLocked(spec forebay.TableSpec) (*table, error) {
 	}
 	s.nextID++
 	t := newTable(d)
-	for _, tb := range t.tablets {
+	for _, tb := range t.list() {
 		tb.loaded, tb.writersLoaded = true, true // ids are never given again, so there is nothing to find
 	}
 	s.mu.Lock()
-	s.tables[d.name] = t
+	s.tables[d.name], s.ids[d.id] = t, t
 	s.mu.Unlock()
 	return t, nil
 }
@@ -198,6 +212,30 @@ func (s *Server) shape(t *table, schema *forebay.Schema) (uint32, error) {
 	return uint32(len(next.schemas)), nil
 }
 
+// Shape is the id under which rows with the columns of a schema are written to a table, which must have the id given.
+// One that is new is durable on return, so that no other columns get it after a crash.
+//
+// Errors: misconfigured where the table has another id (no-such-table), or cannot take such rows as it is.
+func (s *Server) Shape(ctx context.Context, table string, id uint32, schema *forebay.Schema) (uint32, error) {
+	t, err := s.lookup(table)
+	if err != nil {
+		return 0, err
+	}
+	if t.id != id {
+		err := refuse(table, "it was made again and is another one")
+		err.Code = "no-such-table"
+		return 0, err
+	}
+	shape, err := s.shape(t, schema)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.store.Sync(ctx, store.SyncSoon); err != nil {
+		return 0, classified("add shape", err)
+	}
+	return shape, nil
+}
+
 // accepts says whether rows of a schema can be written without a change of the table.
 func (d *descriptor) accepts(schema *forebay.Schema) error {
 	for _, c := range schema.Columns() {
@@ -205,13 +243,13 @@ func (d *descriptor) accepts(schema *forebay.Schema) error {
 		switch {
 		case at < 0:
 			return refuse(d.name, "it has no column %q; it has %s", c.Name, d.current)
-		case (slices.Contains(d.key, c.Name) || slices.Contains(d.distributeBy, c.Name)) &&
+		case slices.Contains(d.placedBy(), c.Name) &&
 			c.Type != d.current.Column(at).Type,
 			!c.Type.WidensTo(d.current.Column(at).Type):
 			return refuse(d.name, "column %q is a %s there and a %s here", c.Name, d.current.Column(at).Type, c.Type)
 		}
 	}
-	for _, name := range append(slices.Clone(d.key), d.distributeBy...) {
+	for _, name := range d.placedBy() {
 		if schema.Find(name) < 0 {
 			return refuse(d.name, "column %q, which its rows are placed by, is missing here", name)
 		}
@@ -247,8 +285,8 @@ func (s *Server) Describe(_ context.Context, name string) (tablet.TableInfo, err
 		return tablet.TableInfo{}, err
 	}
 	d := t.descriptor.Load()
-	info := tablet.TableInfo{TableSpec: d.spec(), ID: t.id, SchemaID: d.currentID}
-	for _, tb := range t.tablets {
+	info := tablet.TableInfo{TableSpec: d.spec(), ID: t.id, SchemaID: d.currentID, Partitions: t.partitions()}
+	for _, tb := range t.list() {
 		if err := tb.load(s.store); err != nil {
 			return tablet.TableInfo{}, classified("describe table", err)
 		}
@@ -290,11 +328,11 @@ func (s *Server) Drop(ctx context.Context, name string) error {
 		err.Code = "in-use"
 		return err
 	}
-	for _, tb := range t.tablets {
+	for _, tb := range t.list() {
 		tb.mu.Lock()
 	}
 	err = s.removeTable(t)
-	for _, tb := range t.tablets {
+	for _, tb := range t.list() {
 		tb.dropped = err == nil
 		tb.mu.Unlock()
 	}
@@ -303,6 +341,7 @@ func (s *Server) Drop(ctx context.Context, name string) error {
 	}
 	s.mu.Lock()
 	delete(s.tables, name)
+	delete(s.ids, t.id)
 	s.mu.Unlock()
 	if err := s.store.Sync(ctx, store.SyncNow); err != nil {
 		return classified("drop table", err)
@@ -316,8 +355,10 @@ func (s *Server) removeTable(t *table) error {
 	b := s.store.NewBatch(0)
 	defer closeQuietly(b)
 	b.UseReserve()
-	err := b.Delete(catalogueTableKey(t.name))
-	for _, space := range []byte{store.SpaceRows, store.SpaceLog, store.SpaceDedup} {
+	partitions := partitionPrefix(t.id)
+	err := errors.Join(
+		b.Delete(catalogueTableKey(t.name)), b.DeleteRange(partitions, store.PrefixEnd(partitions)))
+	for _, space := range []byte{store.SpaceRows, store.SpaceLog, store.SpaceDedup, store.SpaceTabletMeta} {
 		lower, upper := tableRange(space, t.id)
 		err = errors.Join(err, b.DeleteRange(lower, upper))
 	}

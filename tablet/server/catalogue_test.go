@@ -164,7 +164,7 @@ func TestDropRemovesEverythingAndRefusesWhileOpen(t *testing.T) {
 	diff(t, "rows of a table with the same name", count(t, s, "users"), int64(0))
 	diff(t, "rows of another table", count(t, s, "others"), int64(1))
 	o.write("a", "1,new")
-	diff(t, "offset", o.handle.table.tablets[late.Tablet].place.table > other.handle.table.id, true)
+	diff(t, "offset", o.handle.table.list()[late.Tablet].place.table > other.handle.table.id, true)
 }
 
 func TestEncoderRejectsWhatNoTableTakes(t *testing.T) {

@@ -24,7 +24,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	412  another owner fenced the target 425  the progress does not follow the stored one, which is in the answer
 //	422  rows that can never be accepted 507  the disk is full
 func (s *Server) Commit(_ context.Context, c *forebay.Commit) (wait func(context.Context) forebay.Answer) {
+	if answer, gone := s.away(); gone {
+		return func(context.Context) forebay.Answer { return answer }
+	}
 	answer, batch := s.commit(c)
+	answer.Pressure = s.executor.pressure()
 	switch answer.Code {
 	case forebay.CodeOK, forebay.CodeDuplicate, forebay.CodeSequenceGap:
 		// TS2: an answer that says what is stored waits until that is durable.

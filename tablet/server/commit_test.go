@@ -158,6 +158,14 @@ func reopen(tb testing.TB, s *Server, fs vfs.FS) *Server {
 	return openOn(tb, fs, Config{})
 }
 
+func reopenAt(tb testing.TB, s *Server, fs vfs.FS, config Config) *Server {
+	tb.Helper()
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return openOn(tb, fs, config)
+}
+
 func TestDuplicateIsKnownAfterRestart(t *testing.T) {
 	t.Parallel()
 	s, fs := openMem(t)
@@ -385,7 +393,7 @@ func TestVersionColumnKeepsTheGreatest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := o.handle.table.tablets[0].synced.Load()
+	end := o.handle.table.list()[0].synced.Load()
 	var changes []string
 	b := forebay.NewBatch()
 	for r.Offset() < end {

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -84,6 +86,7 @@ func (s *Server) controlMux(extra map[string]http.Handler) *http.ServeMux {
 	mux.HandleFunc("GET /tables/{name}/count", s.answerCount)
 	mux.HandleFunc("POST /tables/{name}/scan", s.answerScan)
 	mux.HandleFunc("POST /tables/{name}/get", s.answerGet)
+	mux.HandleFunc("POST /tables/{name}/log", s.answerLog)
 	for pattern, handler := range extra {
 		mux.Handle(pattern, handler)
 	}
@@ -149,10 +152,21 @@ func (s *Server) answerScan(w http.ResponseWriter, r *http.Request) {
 		AnswerJSON(w, nil, err)
 		return
 	}
-	rows, err := s.Scan(r.Context(), ScanRequest{Table: r.PathValue("name"), Select: call.Select, Limit: call.Limit})
+	request := ScanRequest{Table: r.PathValue("name"), Select: call.Select, Limit: call.Limit, Piece: call.Piece}
+	var err error
+	if len(call.Prefix) > 0 {
+		request.Prefix, err = receiveRow(bytes.NewReader(call.Prefix), "scan")
+	}
+	var rows tablet.Rows
+	if err == nil {
+		rows, err = s.Scan(r.Context(), request)
+	}
 	if err != nil {
 		AnswerJSON(w, nil, err)
 		return
+	}
+	if end := rows.LogEnd(); end >= 0 {
+		w.Header().Set(tablet.LogEndHeader, strconv.FormatInt(end, 10))
 	}
 	sender, err := tablet.NewRowSender(w, rows.Layout())
 	b := forebay.NewBatch()
@@ -188,13 +202,52 @@ func (s *Server) answerGet(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) getByStream(r *http.Request, b *forebay.Batch) (bool, error) {
-	receiver, err := tablet.NewRowReceiver(io.LimitReader(r.Body, controlBodyMax))
+	key, err := receiveRow(io.LimitReader(r.Body, controlBodyMax), "get")
 	if err != nil {
 		return false, err
 	}
-	key := forebay.NewBatch()
-	if err := receiver.Next(key); err != nil || key.Len() != 1 {
-		return false, forebay.Errorf("get", forebay.ClassMisconfigured, "the request holds no key: %v", err)
+	return s.Get(r.Context(), r.PathValue("name"), key, b)
+}
+
+// receiveRow reads a stream of one row.
+func receiveRow(in io.Reader, op string) (forebay.Row, error) {
+	receiver, err := tablet.NewRowReceiver(in)
+	if err != nil {
+		return forebay.Row{}, err
 	}
-	return s.Get(r.Context(), r.PathValue("name"), key.Row(0), b)
+	b := forebay.NewBatch()
+	if err := receiver.Next(b); err != nil || b.Len() != 1 {
+		return forebay.Row{}, forebay.Errorf(op, forebay.ClassMisconfigured, "the request holds no key: %v", err)
+	}
+	return b.Row(0), nil
+}
+
+// answerLog sends the log of a tablet until its end or, where it is followed, until the reader leaves.
+func (s *Server) answerLog(w http.ResponseWriter, r *http.Request) {
+	var call tablet.LogCall
+	if err := readJSON(r, &call); err != nil {
+		AnswerJSON(w, nil, err)
+		return
+	}
+	reader, err := s.OpenLog(r.Context(), tablet.LogRequest{
+		Table: r.PathValue("name"), Tablet: call.Tablet, From: call.From, Follow: call.Follow,
+	})
+	if err != nil {
+		AnswerJSON(w, nil, err)
+		return
+	}
+	// The reader learns at once that its log is open, and of each batch when it is sent.
+	response := http.NewResponseController(w)
+	w.WriteHeader(http.StatusOK)
+	err = response.Flush()
+	sender, b := tablet.NewLogSender(w), forebay.NewBatch()
+	for err == nil {
+		if err = reader.Next(r.Context(), b); err == nil {
+			err = errors.Join(sender.Send(b), response.Flush())
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	_ = sender.End(errors.Join(err, reader.Close())) // as in AnswerJSON
 }

@@ -241,6 +241,16 @@ func TestAnswersWaitForTheSyncOfWhatTheySawTS2(t *testing.T) {
 		"duplicate": func(o *opened, c *forebay.Commit) error {
 			return o.handle.Commit(o.t.Context(), c)(o.t.Context()).Err("commit")
 		},
+		"repeat": func(o *opened, c *forebay.Commit) error {
+			r := sequenced(c.Requests[0], "w", 0)
+			first := *r
+			first.Acks = forebay.AcksOne
+			o.handle.Send(o.t.Context(), &first, func(forebay.Answer) {})
+			if a := forebay.Await(o.t.Context(), o.handle, r); a.Code != forebay.CodeDuplicate {
+				return fmt.Errorf("a repeat is answered %+v", a)
+			}
+			return nil
+		},
 		"gap": func(o *opened, c *forebay.Commit) error {
 			ahead := forebay.Commit{Owner: c.Owner, Progress: progress("a", 7, 1)}
 			if a := o.handle.Commit(o.t.Context(), &ahead)(o.t.Context()); a.Code != forebay.CodeSequenceGap {
@@ -292,7 +302,7 @@ func TestCommitIsOneBatchTS1(t *testing.T) {
 	o.fence(forebay.Fence{Owner: owner(1, "me"), Progress: true})
 	wantCode(t, o.commit(*crashCommit(o, keyed, 0)), forebay.CodeOK)
 	letters := s.find(DeadLetterTable("flights"))
-	tablet := o.handle.table.tablets[o.one("a", "1,x").Tablet]
+	tablet := o.handle.table.list()[o.one("a", "1,x").Tablet]
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -313,7 +323,7 @@ func TestCommitIsOneBatchTS1(t *testing.T) {
 		}
 		state, errState := readPipeline(snapshot, "flights")
 		_, end, errLog := logBounds(snapshot, tablet.place)
-		dead, errLetters := countRows(t.Context(), snapshot, letters.tablets[0].place, false)
+		dead, errLetters := countRows(t.Context(), snapshot, letters.list()[0].place, false)
 		if err := errors.Join(errState, errLog, errLetters, snapshot.Close()); err != nil {
 			t.Fatal(err)
 		}

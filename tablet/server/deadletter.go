@@ -72,7 +72,7 @@ func (s *Server) letterRequest(pipeline string, letters []forebay.DeadLetter) (*
 	}
 	schema := letterSchema()
 	layout := forebay.NewLayout(schema)
-	e, err := s.newEncoder(t, layout)
+	e, err := s.newEncoder(t, layout, nil)
 	if err != nil {
 		return nil, err
 	}

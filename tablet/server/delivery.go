@@ -28,6 +28,10 @@ type delivery struct {
 	pieces []*piece
 	bytes  int
 	memory []piece // what pieces point at, used again
+	// locked are the tablets whose locks are held.
+	locked []*tabletLog
+	// undo takes back what was noted of writers; newest last.
+	undo []writerUndo
 }
 
 // piece is one request on its way into its tablet.
@@ -42,8 +46,17 @@ type piece struct {
 	log     []byte
 	records int
 	base    int64
-	// versions judges the rows of a table with a version column; nil for others.
-	versions *versionJudge
+	// judge decides about each row; nil where all apply.
+	judge *rowJudge
+	// refused are the rows that a request which applies in part leaves out.
+	refused []forebay.RowError
+	// sent is the request of the executor that this piece is; nil in a commit.
+	sent *sent
+	// record is what the tablet remembers of the writer after this request, and forgotten the writers that made room.
+	record    writerState
+	forgotten []goneWriter
+	// wasRefused says that the request whose place this one takes in the memory had refused rows.
+	wasRefused bool
 }
 
 // rowRef is one row of a key table in the data of its request.
@@ -51,8 +64,9 @@ type rowRef struct {
 	prefix           uint64 // the first bytes of the key, so that most comparisons need no more
 	keyStart, keyEnd uint32
 	rowStart, rowEnd uint32
+	index            uint32 // of the row in the request
 	op               forebay.Op
-	ignored          bool // a greater version is there
+	ignored          bool // it is refused, or a greater version is there
 }
 
 // spares keeps the memory of deliveries that have ended.
@@ -83,7 +97,9 @@ func (s *spares) take(requests int) *delivery {
 // give takes the delivery back. What it points at belongs to the caller of the request.
 func (s *spares) give(d *delivery) {
 	clear(d.pieces)
-	d.pieces, d.bytes = d.pieces[:0], 0
+	clear(d.locked)
+	clear(d.undo)
+	d.pieces, d.locked, d.undo, d.bytes = d.pieces[:0], d.locked[:0], d.undo[:0], 0
 	for i := range d.memory {
 		d.memory[i] = piece{rows: d.memory[i].rows[:0]}
 	}
@@ -102,8 +118,14 @@ func (s *Server) add(d *delivery, r *forebay.Request, index int) (refusal *foreb
 		_, err := s.lookup(r.Table)
 		return &forebay.Answer{Code: forebay.CodeNotFound, Message: err.Error()}
 	}
-	if r.Tablet < 0 || r.Tablet >= len(t.tablets) {
-		return refusal400("table %q has %d tablets and the request is for tablet %d", r.Table, len(t.tablets), r.Tablet)
+	if r.TableID != 0 && r.TableID != t.id {
+		return &forebay.Answer{
+			Code: forebay.CodeNotFound, Message: fmt.Sprintf("table %q was made again and is another one", r.Table),
+		}
+	}
+	at := t.tablet(r.Tablet)
+	if at == nil {
+		return refusal400("table %q has %d tablets and the request is for tablet %d", r.Table, len(t.list()), r.Tablet)
 	}
 	batch, err := forebay.OpenRowBatch(r.Data)
 	if err != nil {
@@ -117,16 +139,21 @@ func (s *Server) add(d *delivery, r *forebay.Request, index int) (refusal *foreb
 		return refusal400("table %q has no schema %d", r.Table, batch.SchemaID())
 	case batch.Records() != r.Records:
 		return refusal400("the request says %d rows and its data %d", r.Records, batch.Records())
+	case r.Partial && r.Records > partialRowsMax:
+		return &forebay.Answer{
+			Code: forebay.CodeTooLarge, Message: fmt.Sprintf("%d rows: a request that applies in part has at most %d, so that "+
+				"every row error is remembered", r.Records, partialRowsMax),
+		}
 	}
 	d.memory = d.memory[:len(d.memory)+1]
 	p := &d.memory[len(d.memory)-1]
-	p.request, p.table, p.tablet, p.batch = index, t, t.tablets[r.Tablet], batch
+	p.request, p.table, p.tablet, p.batch = index, t, at, batch
 	p.log, p.records = r.Data, batch.Records()
-	if refusal := p.read(); refusal != nil {
+	if refusal := p.read(r.Partial); refusal != nil {
 		return refusal
 	}
-	if t.keyed && desc.version != "" {
-		p.versions = newVersionJudge(desc)
+	if t.keyed && (desc.version != "" || r.Partial) {
+		p.judge = newRowJudge(desc, r.Partial)
 	}
 	d.pieces = append(d.pieces, p)
 	d.bytes += len(r.Data) + tabletPrefixSize + entryOverhead
@@ -143,16 +170,12 @@ func (s *Server) add(d *delivery, r *forebay.Request, index int) (refusal *foreb
 
 // read walks the rows once: the sizes must fit, and the rows of a key table are noted and put in order. The store
 // takes rows in order with less work than the sorting costs.
-func (p *piece) read() (refusal *forebay.Answer) {
-	var rejected []forebay.RowError
+func (p *piece) read(partial bool) (refusal *forebay.Answer) {
 	rows := p.batch.Rows()
 	for rows.Next() {
 		start, size := rows.Span()
 		if size > int(RowBytesMax) {
-			rejected = append(rejected, forebay.RowError{
-				Request: p.request, Row: rows.Index(), Code: "row-too-large",
-				Reason: "the row has more than " + RowBytesMax.String(),
-			})
+			p.refuse(uint32(rows.Index()), codeRowTooLarge)
 		}
 		if !p.table.keyed {
 			continue
@@ -168,16 +191,20 @@ func (p *piece) read() (refusal *forebay.Answer) {
 		}
 		p.rows = append(p.rows, rowRef{
 			prefix: keyPrefix(key), keyStart: uint32(keyEnd - len(key)), keyEnd: uint32(keyEnd),
-			rowStart: uint32(start), rowEnd: uint32(start + size), op: rows.Op(),
+			rowStart: uint32(start), rowEnd: uint32(start + size), index: uint32(rows.Index()), op: rows.Op(),
+			ignored: size > int(RowBytesMax),
 		})
 	}
 	if err := rows.Err(); err != nil {
 		return refusal400("%v", err)
 	}
-	if len(rejected) > 0 {
+	switch {
+	case len(p.refused) > 0 && !partial:
 		return &forebay.Answer{
-			Code: forebay.CodeRowsRejected, Message: "some rows can never be accepted; nothing was applied", Rows: rejected,
+			Code: forebay.CodeRowsRejected, Message: "some rows can never be accepted; nothing was applied", Rows: p.refused,
 		}
+	case len(p.refused) > 0 && !p.table.keyed:
+		p.keepApplied(len(p.refused))
 	}
 	p.sortRows()
 	return nil
@@ -214,36 +241,48 @@ func uvarintSize(v int) int {
 	return size
 }
 
-// lock takes the locks of all tablets in ascending order and finds the ends of their logs.
-func (d *delivery) lock(from store.Reader) (refusal *forebay.Answer) {
+// lockTablets takes the locks of all tablets in ascending order.
+func (d *delivery) lockTablets() {
 	slices.SortStableFunc(d.pieces, func(a, b *piece) int { return a.tablet.place.compare(b.tablet.place) })
 	for i, p := range d.pieces {
 		if i > 0 && d.pieces[i-1].tablet == p.tablet {
 			continue
 		}
 		p.tablet.mu.Lock()
+		d.locked = append(d.locked, p.tablet)
 	}
+}
+
+// lock takes the locks of all tablets and finds the ends of their logs.
+func (d *delivery) lock(from store.Reader) (refusal *forebay.Answer) {
+	d.lockTablets()
 	for _, p := range d.pieces {
-		if p.tablet.dropped {
+		if refusal := p.ready(from); refusal != nil {
 			d.unlock()
-			return &forebay.Answer{Code: forebay.CodeNotFound, Message: "table " + p.table.name + " was dropped"}
-		}
-		if err := p.tablet.loadLocked(from); err != nil {
-			d.unlock()
-			a := errorAnswer(err)
-			return &a
+			return refusal
 		}
 	}
 	return nil
 }
 
-func (d *delivery) unlock() {
-	for i, p := range d.pieces {
-		if i > 0 && d.pieces[i-1].tablet == p.tablet {
-			continue
-		}
-		p.tablet.mu.Unlock()
+// ready finds the end of the log of the piece's tablet, which is locked.
+func (p *piece) ready(from store.Reader) (refusal *forebay.Answer) {
+	if p.tablet.dropped {
+		return &forebay.Answer{Code: forebay.CodeNotFound, Message: "table " + p.table.name + " was dropped"}
 	}
+	if err := p.tablet.loadLocked(from); err != nil {
+		a := errorAnswer(err)
+		return &a
+	}
+	return nil
+}
+
+func (d *delivery) unlock() {
+	for _, t := range d.locked {
+		t.mu.Unlock()
+	}
+	clear(d.locked)
+	d.locked = d.locked[:0]
 }
 
 // applyLocked puts everything into one batch of the store, with what extra adds, and applies it. TS3: the tablets
@@ -252,12 +291,20 @@ func (s *Server) applyLocked(d *delivery, extra func(b *store.Batch) error) (bat
 	if err := s.decideLocked(d); err != nil {
 		return 0, err
 	}
+	if len(d.pieces) == 0 && extra == nil {
+		return 0, nil
+	}
 	b := s.store.NewBatch(d.bytes + 4<<10)
 	defer closeQuietly(b)
 	var key []byte
 	for _, p := range d.pieces {
 		if key, err = p.put(b, key); err != nil {
 			return 0, err
+		}
+		if p.sent != nil && p.sent.request.WriterID != "" {
+			if key, err = p.putWriter(b, key); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if extra != nil {
@@ -275,23 +322,35 @@ func (s *Server) applyLocked(d *delivery, extra func(b *store.Batch) error) (bat
 	return s.ledger.note(d.pieces), nil
 }
 
-// decideLocked settles which rows apply and at which offset each piece goes into the log.
+// decideLocked settles which requests and which of their rows apply, and at which offset each piece goes into the log.
+// A request that does not apply is answered and taken out of the pieces.
 func (s *Server) decideLocked(d *delivery) error {
-	for i, p := range d.pieces {
-		first := i == 0 || d.pieces[i-1].tablet != p.tablet
-		if p.versions != nil {
-			if !first && d.pieces[i-1].versions != nil {
-				p.versions.earlier = d.pieces[i-1].versions.seen()
-			}
-			if err := p.versions.judge(p, s.store); err != nil {
-				return err
-			}
+	pieces, kept := d.pieces, d.pieces[:0]
+	var at *tabletLog
+	var end int64
+	var written overlay
+	for i, p := range pieces {
+		if p.tablet != at {
+			at, end, written = p.tablet, p.tablet.state.end, newOverlay(pieces[i:])
 		}
-		p.base = p.tablet.state.end
-		if !first {
-			p.base = d.pieces[i-1].base + int64(d.pieces[i-1].records)
+		if p.sent != nil && !s.admitLocked(kept, p) {
+			continue
 		}
+		if p.judge == nil {
+			written.note(p)
+		} else if err := p.judge.judge(p, s.store, written); err != nil {
+			return err
+		}
+		slices.SortFunc(p.refused, func(a, b forebay.RowError) int { return cmp.Compare(a.Row, b.Row) })
+		p.base = end
+		end += int64(p.records)
+		if p.sent != nil {
+			d.noteLocked(p, s.now())
+		}
+		kept = append(kept, p)
 	}
+	clear(pieces[len(kept):])
+	d.pieces = kept
 	return nil
 }
 
@@ -307,7 +366,7 @@ func (p *piece) put(b *store.Batch, key []byte) ([]byte, error) {
 		if r.ignored || p.overwritten(i, rowKey, data) {
 			continue
 		}
-		tombstone := r.op == forebay.OpDelete && p.versions != nil && p.versions.keepsDelete(r)
+		tombstone := r.op == forebay.OpDelete && p.judge != nil && p.judge.keepsDelete(r)
 		if r.op == forebay.OpDelete && !tombstone {
 			key = append(key[:tabletPrefixSize], rowKey...)
 			if err := b.Delete(key); err != nil {

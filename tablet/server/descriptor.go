@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/tablet"
 )
 
 // Limits of a table.
@@ -33,6 +34,7 @@ type descriptor struct {
 	tablets      int
 	version      string
 	distributeBy []string
+	partitionBy  forebay.PartitionBy
 	retention    time.Duration
 	// current is the schema that readers see.
 	current   *forebay.Schema
@@ -47,6 +49,12 @@ type columnRecord struct {
 	Type string `json:"type"`
 }
 
+type partitionRecord struct {
+	Column   string `json:"column"`
+	Template string `json:"template"`
+	Limit    int    `json:"limit,omitempty"`
+}
+
 type descriptorRecord struct {
 	Format       int              `json:"format"`
 	ID           uint32           `json:"id"`
@@ -55,6 +63,7 @@ type descriptorRecord struct {
 	Tablets      int              `json:"tablets"`
 	Version      string           `json:"version,omitempty"`
 	DistributeBy []string         `json:"distribute_by,omitempty"`
+	PartitionBy  *partitionRecord `json:"partition_by,omitempty"`
 	Retention    string           `json:"retention,omitempty"`
 	Current      uint32           `json:"schema"`
 	Schemas      [][]columnRecord `json:"schemas"`
@@ -64,6 +73,9 @@ func (d *descriptor) encode() ([]byte, error) {
 	r := descriptorRecord{
 		Format: descriptorFormat, ID: d.id, Name: d.name, Key: d.key, Tablets: d.tablets, Version: d.version,
 		DistributeBy: d.distributeBy, Current: d.currentID,
+	}
+	if by := d.partitionBy; by.Column != "" {
+		r.PartitionBy = &partitionRecord{Column: by.Column, Template: by.Template, Limit: by.Limit}
 	}
 	if d.retention != 0 {
 		r.Retention = d.retention.String()
@@ -91,6 +103,9 @@ func decodeDescriptor(data []byte) (*descriptor, error) {
 	d := &descriptor{
 		id: r.ID, name: r.Name, key: r.Key, tablets: r.Tablets, version: r.Version, distributeBy: r.DistributeBy,
 		currentID: r.Current,
+	}
+	if by := r.PartitionBy; by != nil {
+		d.partitionBy = forebay.PartitionBy{Column: by.Column, Template: by.Template, Limit: by.Limit}
 	}
 	corrupt := func(err error) (*descriptor, error) {
 		return nil, forebay.Errorf("read catalogue", forebay.ClassCorrupt, "table %q: %w", r.Name, err)
@@ -135,7 +150,7 @@ func decodeColumns(columns []columnRecord) (*forebay.Schema, error) {
 func newDescriptor(spec forebay.TableSpec, id uint32) (*descriptor, error) {
 	d := &descriptor{
 		id: id, name: spec.Name, key: slices.Clone(spec.Key), tablets: spec.Tablets, version: spec.Version,
-		distributeBy: slices.Clone(spec.DistributeBy), retention: spec.Retention,
+		distributeBy: slices.Clone(spec.DistributeBy), partitionBy: spec.PartitionBy, retention: spec.Retention,
 		current: spec.Schema, currentID: 1, schemas: []*forebay.Schema{spec.Schema},
 	}
 	if d.tablets == 0 {
@@ -175,6 +190,9 @@ func (d *descriptor) check() error {
 			return err
 		}
 	}
+	if err := d.checkPartitions(); err != nil {
+		return err
+	}
 	if d.version == "" {
 		return nil
 	}
@@ -190,6 +208,34 @@ func (d *descriptor) check() error {
 			d.version, d.current.Column(at).Type)
 	}
 	return nil
+}
+
+// checkPartitions holds what the column of partition_by must be, and that the tablets of all partitions have numbers.
+func (d *descriptor) checkPartitions() error {
+	by := d.partitionBy
+	if by == (forebay.PartitionBy{}) {
+		return nil
+	}
+	if _, err := tablet.NewPartitioner(by, forebay.NewLayout(d.current)); err != nil {
+		return err
+	}
+	if d.keyed() && !slices.Contains(d.key, by.Column) {
+		return fmt.Errorf("column %q gives the partition, so it must be part of the key %s", by.Column, list(d.key))
+	}
+	if by.Limit < 0 || by.Limit > tablet.TabletsMax/d.tablets {
+		return fmt.Errorf("%d partitions with %d tablets each: all partitions together may have %d tablets, so allowed are "+
+			"1 to %d partitions", by.Limit, d.tablets, tablet.TabletsMax, tablet.TabletsMax/d.tablets)
+	}
+	return nil
+}
+
+// placedBy are the columns that rows are placed by.
+func (d *descriptor) placedBy() []string {
+	out := append(slices.Clone(d.key), d.distributeBy...)
+	if column := d.partitionBy.Column; column != "" && !slices.Contains(out, column) {
+		out = append(out, column)
+	}
+	return out
 }
 
 func indexes(schema *forebay.Schema, names []string) ([]int, error) {
@@ -233,7 +279,7 @@ func (d *descriptor) kept() time.Duration {
 func (d *descriptor) spec() forebay.TableSpec {
 	return forebay.TableSpec{
 		Name: d.name, Schema: d.current, Key: slices.Clone(d.key), Tablets: d.tablets, Version: d.version,
-		DistributeBy: slices.Clone(d.distributeBy), Retention: d.retention,
+		DistributeBy: slices.Clone(d.distributeBy), PartitionBy: d.partitionBy, Retention: d.retention,
 	}
 }
 
@@ -248,6 +294,7 @@ func (d *descriptor) evolve(spec forebay.TableSpec) (*descriptor, error) {
 		{"key", list(d.key), list(spec.Key)},
 		{"version column", quoted(d.version), quoted(spec.Version)},
 		{"distribute_by", list(d.distributeBy), list(spec.DistributeBy)},
+		{"partition_by", partitionText(d.partitionBy), partitionText(spec.PartitionBy)},
 	}
 	if spec.Tablets != 0 && spec.Tablets != d.tablets {
 		return nil, refuse(d.name, "it has %d tablets, and %d are asked for: their number is fixed at creation",
@@ -266,8 +313,14 @@ func (d *descriptor) evolve(spec forebay.TableSpec) (*descriptor, error) {
 	if spec.Retention != 0 {
 		next.retention = spec.Retention
 	}
+	if spec.PartitionBy.Limit != 0 {
+		next.partitionBy.Limit = spec.PartitionBy.Limit
+	}
+	if err := next.checkPartitions(); err != nil {
+		return nil, refuse(d.name, "%w", err)
+	}
 	if schema == d.current {
-		if next.retention == d.retention {
+		if next.retention == d.retention && next.partitionBy == d.partitionBy {
 			return d, nil
 		}
 		return &next, nil
@@ -287,14 +340,14 @@ func (d *descriptor) merge(other *forebay.Schema) (*forebay.Schema, error) {
 			columns = append(columns, c)
 			changed = true
 		case columns[at].Type == c.Type:
-		case slices.Contains(d.key, c.Name) || slices.Contains(d.distributeBy, c.Name) || !columns[at].Type.WidensTo(c.Type):
+		case slices.Contains(d.placedBy(), c.Name) || !columns[at].Type.WidensTo(c.Type):
 			problems = append(problems, fmt.Sprintf("column %q is a %s there and a %s here", c.Name, columns[at].Type, c.Type))
 		default:
 			columns[at].Type = c.Type
 			changed = true
 		}
 	}
-	for _, name := range append(slices.Clone(d.key), d.distributeBy...) {
+	for _, name := range d.placedBy() {
 		if other.Find(name) < 0 {
 			problems = append(problems, fmt.Sprintf("column %q, which its rows are placed by, is missing here", name))
 		}
@@ -342,6 +395,13 @@ func list(names []string) string {
 		return "none"
 	}
 	return "[" + strings.Join(names, ", ") + "]"
+}
+
+func partitionText(by forebay.PartitionBy) string {
+	if by.Column == "" {
+		return "none"
+	}
+	return by.Column + " by " + by.Template
 }
 
 func quoted(name string) string {

@@ -12,6 +12,8 @@ import (
 const (
 	catalogueTables = 0x01 // name -> descriptor
 	catalogueNextID = 0x02 // -> the next table id
+	// cataloguePartitions: table id, index -> name of the partition
+	cataloguePartitions = 0x03
 )
 
 // Kinds of entry of a pipeline in the progress space.
@@ -28,6 +30,16 @@ func catalogueTableKey(name string) []byte {
 }
 
 func catalogueNextIDKey() []byte { return []byte{store.SpaceCatalogue, catalogueNextID} }
+
+// partitionKey is where the name of a table's partition stands.
+func partitionKey(table, index uint32) []byte {
+	return store.AppendUint32(partitionPrefix(table), index)
+}
+
+// partitionPrefix begins the keys of a table's partitions.
+func partitionPrefix(table uint32) []byte {
+	return store.AppendUint32([]byte{store.SpaceCatalogue, cataloguePartitions}, table)
+}
 
 func appendTabletPrefix(key []byte, space byte, at place) []byte {
 	key = append(key, space)
@@ -74,6 +86,16 @@ func logOffset(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[tabl
 
 func appendDedupKey(key []byte, at place, writerID string) []byte {
 	return append(appendTabletPrefix(key, store.SpaceDedup, at), writerID...)
+}
+
+// appendWriterPrefix begins the keys of a writer in the tablet's meta space.
+func appendWriterPrefix(key []byte, at place, writerID string) []byte {
+	return store.AppendString(appendTabletPrefix(key, store.SpaceTabletMeta, at), writerID)
+}
+
+// appendRefusedKey is where the refused rows of a remembered request stand.
+func appendRefusedKey(key []byte, at place, id requestID) []byte {
+	return append(appendWriterPrefix(key, at, id.writer), byte(id.sequence%rememberedMax))
 }
 
 func appendPipelinePrefix(key []byte, pipeline string, kind byte) []byte {

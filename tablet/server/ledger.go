@@ -21,6 +21,7 @@ type ledger struct {
 	store *store.Store
 	wake  chan struct{} // capacity 1: something waits for the flusher, which is idle
 	idle  atomic.Bool   // the flusher has nothing to watch
+	syncs timing        // of those who waited for the disk
 
 	mu      sync.Mutex
 	applied uint64 // number of the last batch applied
@@ -69,9 +70,11 @@ func (l *ledger) wait(ctx context.Context, batch uint64, within time.Duration) e
 	if synced >= batch {
 		return nil
 	}
+	began := time.Now()
 	if err := l.store.Sync(ctx, within); err != nil {
 		return err
 	}
+	l.syncs.add(time.Since(began))
 	l.settle(applied)
 	return nil
 }

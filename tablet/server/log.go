@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"strconv"
 	"time"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/internal/fault"
 	"github.com/forebay-io/forebay/internal/store"
+	"github.com/forebay-io/forebay/tablet"
 )
 
 // logCursor walks the rows of a tablet's log.
@@ -109,35 +113,50 @@ type LogReader struct {
 	offset int64
 	cursor *logCursor
 	held   bool // the cursor stands at a row that did not fit in the last batch
+	follow bool // wait at the end
 }
 
 // ReadLog begins to follow the log of a tablet at an offset. The caller closes the reader.
 //
 // Errors: misconfigured with the code no-such-table, no-such-tablet; lost with the code offset-trimmed where
 // rows from there on are no longer kept.
-func (s *Server) ReadLog(name string, tablet int, from int64) (*LogReader, error) {
+func (s *Server) ReadLog(name string, number int, from int64) (*LogReader, error) {
 	t, err := s.lookup(name)
 	if err != nil {
 		return nil, err
 	}
-	if tablet < 0 || tablet >= len(t.tablets) {
-		refusal := refuse(name, "it has %d tablets and none with the number %d", len(t.tablets), tablet)
-		refusal.Code = "no-such-tablet"
-		return nil, refusal
+	tb := t.tablet(number)
+	if tb == nil {
+		return nil, noSuchTablet(t, number)
 	}
-	tb := t.tablets[tablet]
 	if err := tb.load(s.store); err != nil {
 		return nil, classified("read log", err)
 	}
 	if first := tb.first.Load(); from < first {
 		lost := forebay.Errorf("read log", forebay.ClassLost, "table %q, tablet %d keeps its log from offset %d on, and %d "+
-			"is asked for", name, tablet, first, from)
+			"is asked for", name, number, first, from)
 		lost.Code = "offset-trimmed"
 		return nil, lost
 	}
-	r := &LogReader{server: s, table: t, tablet: tb, offset: from}
+	r := &LogReader{server: s, table: t, tablet: tb, offset: from, follow: true}
 	r.useSchema(t.descriptor.Load())
 	return r, nil
+}
+
+func noSuchTablet(t *table, number int) error {
+	refusal := refuse(t.name, "it has %d tablets and none with the number %d", len(t.list()), number)
+	refusal.Code = "no-such-tablet"
+	return refusal
+}
+
+// OpenLog implements tablet.Opener.
+func (s *Server) OpenLog(_ context.Context, r tablet.LogRequest) (tablet.Log, error) {
+	reader, err := s.ReadLog(r.Table, r.Tablet, r.From)
+	if err != nil {
+		return nil, err
+	}
+	reader.follow = r.Follow
+	return reader, nil
 }
 
 func (r *LogReader) useSchema(d *descriptor) {
@@ -150,12 +169,14 @@ func (r *LogReader) Offset() int64 { return r.offset }
 // Next fills the batch with the next rows, whose offsets are those of the log and whose ops say what they did. The
 // layout of a batch is that of the table when its rows were read.
 //
-// Errors: lost where rows were trimmed before they were read; closed when the server is.
+// Errors: lost where rows were trimmed before they were read; closed when the server is; io.EOF, with an empty batch,
+// at the end of a log that is not followed.
 // Blocking: until there is a row, ctx ends or the server closes.
 func (r *LogReader) Next(ctx context.Context, b *forebay.Batch) error {
 	for {
 		end, err := r.waitFor(ctx)
 		if err != nil {
+			b.Reset(forebay.Split{}, r.layout.Width())
 			return err
 		}
 		b.Reset(forebay.Split{ID: strconv.Itoa(int(r.tablet.place.tablet))}, r.layout.Width())
@@ -170,8 +191,14 @@ func (r *LogReader) Next(ctx context.Context, b *forebay.Batch) error {
 func (r *LogReader) waitFor(ctx context.Context) (end int64, err error) {
 	for {
 		moved := r.server.ledger.watch()
-		if end := r.tablet.synced.Load(); end > r.offset {
+		if end := r.tablet.readable(); end > r.offset {
 			return end, nil
+		}
+		if !r.follow {
+			if err := r.release(); err != nil {
+				return 0, err
+			}
+			return 0, io.EOF
 		}
 		// An idle reader must not keep files of the store alive.
 		if err := r.release(); err != nil {
@@ -187,6 +214,16 @@ func (r *LogReader) waitFor(ctx context.Context) (end int64, err error) {
 			return 0, context.Cause(ctx)
 		}
 	}
+}
+
+// readable is where readers of the log stop. TS2: what is behind it is not durable.
+func (t *tabletLog) readable() int64 {
+	if fault.Bug(fault.BugReadAhead) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.state.end
+	}
+	return t.synced.Load()
 }
 
 func (r *LogReader) fill(b *forebay.Batch, end int64) error {
@@ -284,8 +321,8 @@ func (s *Server) runTrimmer() {
 	}
 }
 
-// Trim removes from all logs what is older than the retention of its table. The last entry always stays, since it
-// says where the log ends.
+// Trim removes from all logs what is older than the retention of its table, and forgets writers that were idle too
+// long. The last entry of a log always stays, since it says where the log ends.
 func (s *Server) Trim(ctx context.Context) error {
 	s.mu.RLock()
 	tables := make([]*table, 0, len(s.tables))
@@ -296,17 +333,49 @@ func (s *Server) Trim(ctx context.Context) error {
 	var errs []error
 	for _, t := range tables {
 		kept := t.descriptor.Load().kept()
-		if kept == 0 {
-			continue
-		}
-		for _, tb := range t.tablets {
+		for _, tb := range t.list() {
 			if ctx.Err() != nil {
 				return errors.Join(append(errs, context.Cause(ctx))...)
 			}
-			errs = append(errs, s.trimTablet(tb, s.now()-kept.Microseconds()))
+			if kept > 0 {
+				errs = append(errs, s.trimTablet(tb, s.now()-kept.Microseconds()))
+			}
+			errs = append(errs, s.forgetIdle(tb))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// forgetIdle forgets the writers of a tablet that were idle too long.
+func (s *Server) forgetIdle(t *tabletLog) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dropped {
+		return nil
+	}
+	if err := t.loadWritersLocked(s.store); err != nil {
+		return err
+	}
+	ids := t.state.expired(s.now(), math.MaxInt)
+	if len(ids) == 0 {
+		return nil
+	}
+	b := s.store.NewBatch(0)
+	defer closeQuietly(b)
+	b.UseReserve()
+	gone := make([]goneWriter, len(ids))
+	for i, id := range ids {
+		gone[i] = goneWriter{id: id, refused: t.state.writers[id].hasRefused()}
+	}
+	if err := dropWriters(b, t.place, gone); err != nil {
+		return err
+	}
+	if err := s.store.Apply(b); err != nil {
+		return err
+	}
+	t.state.forget(ids)
+	s.ledger.note(nil)
+	return nil
 }
 
 // trimTablet removes the entries before the first one that is not older than the limit.

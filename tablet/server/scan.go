@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/internal/fault"
 	"github.com/forebay-io/forebay/internal/store"
 	"github.com/forebay-io/forebay/tablet"
 )
@@ -32,6 +33,10 @@ type scanner struct {
 
 	keyed   bool
 	tablets []place
+	// prefix and after bound the keys of a key table.
+	prefix, after []byte
+	piece         bool // of one tablet
+	logEnd        int64
 	// cursors are the tablets of a key table that have rows left, as a heap with the smallest key first.
 	cursors []*store.Iter
 	started bool
@@ -41,14 +46,19 @@ type scanner struct {
 
 // Scan begins to read a table. The caller closes the rows.
 //
-// Errors: misconfigured with the code no-such-table or no-such-column.
+// Errors: misconfigured with the code no-such-table, no-such-tablet or no-such-column, and for a prefix or a key that
+// the table's key does not begin with.
 // Blocking: until what it is going to show is durable.
 func (s *Server) Scan(ctx context.Context, r ScanRequest) (tablet.Rows, error) {
 	t, err := s.lookup(r.Table)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := s.store.NewSnapshot()
+	sc := &scanner{where: r.Where, left: r.Limit, limited: r.Limit > 0, keyed: t.keyed, logEnd: -1}
+	if err := sc.bound(t, r); err != nil {
+		return nil, err
+	}
+	snapshot, err := s.scanSnapshot(t, r.Piece, &sc.logEnd)
 	if err != nil {
 		return nil, classified("scan", err)
 	}
@@ -63,21 +73,62 @@ func (s *Server) Scan(ctx context.Context, r ScanRequest) (tablet.Rows, error) {
 	if err != nil {
 		return nil, errors.Join(err, snapshot.Close())
 	}
-	sc := &scanner{
-		snapshot: snapshot, reader: newRowReader(d), all: all, shown: shown, where: r.Where,
-		left: r.Limit, limited: r.Limit > 0, keyed: t.keyed,
-	}
-	for _, tb := range t.tablets {
-		sc.tablets = append(sc.tablets, tb.place)
+	sc.snapshot, sc.reader, sc.all, sc.shown = snapshot, newRowReader(d), all, shown
+	if r.Piece == nil {
+		// They are listed after the snapshot too: what is newer has no rows in it.
+		for _, tb := range t.list() {
+			sc.tablets = append(sc.tablets, tb.place)
+		}
 	}
 	return sc, nil
+}
+
+// bound takes what limits the scan to some rows of a table.
+func (sc *scanner) bound(t *table, r ScanRequest) error {
+	if b, _ := r.Prefix.Batch(); b != nil {
+		if !t.keyed {
+			return refuse(t.name, "it has no key, and rows whose key begins with a prefix are asked for")
+		}
+		var err error
+		if sc.prefix, err = encodePrefix(t, r.Prefix); err != nil {
+			return err
+		}
+	}
+	if r.Piece == nil {
+		return nil
+	}
+	tb := t.tablet(r.Piece.Tablet)
+	if tb == nil {
+		return noSuchTablet(t, r.Piece.Tablet)
+	}
+	if len(r.Piece.After) > 0 && !t.keyed {
+		return refuse(t.name, "it has no key, and rows after a key are asked for")
+	}
+	sc.piece, sc.tablets, sc.after = true, []place{tb.place}, slices.Clone(r.Piece.After)
+	return nil
+}
+
+// scanSnapshot is the store as a scan sees it. For a piece the end of the tablet's log is taken with it: nothing is
+// applied to the tablet in between.
+func (s *Server) scanSnapshot(t *table, piece *tablet.ScanPiece, logEnd *int64) (*store.Snapshot, error) {
+	if piece == nil {
+		return s.store.NewSnapshot()
+	}
+	tb := t.tablet(piece.Tablet)
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	if err := tb.loadLocked(s.store); err != nil {
+		return nil, err
+	}
+	*logEnd = tb.state.end
+	return s.store.NewSnapshot()
 }
 
 // Layout is that of the rows that Next gives.
 func (sc *scanner) Layout() *forebay.Layout { return sc.shown }
 
 // LogEnd implements tablet.Rows.
-func (sc *scanner) LogEnd() int64 { return -1 }
+func (sc *scanner) LogEnd() int64 { return sc.logEnd }
 
 // Next fills the batch with the next rows; io.EOF, with an empty batch, is the end. The split of the batch names
 // the tablet where all its rows come from one; the offset of a record is that in the log of a log table.
@@ -115,7 +166,7 @@ func (sc *scanner) Next(ctx context.Context, b *forebay.Batch) error {
 }
 
 func (sc *scanner) split() forebay.Split {
-	if sc.keyed || len(sc.tablets) == 0 {
+	if sc.keyed && !sc.piece || len(sc.tablets) == 0 {
 		return forebay.Split{}
 	}
 	return forebay.Split{ID: strconv.Itoa(int(sc.tablets[0].tablet))}
@@ -189,6 +240,20 @@ func (sc *scanner) fillKeyed(b *forebay.Batch) error {
 func (sc *scanner) openCursors() error {
 	for _, at := range sc.tablets {
 		lower, upper := tabletRange(store.SpaceRows, at)
+		if len(sc.prefix) > 0 {
+			lower = append(lower, sc.prefix...)
+			upper = store.PrefixEnd(lower)
+		}
+		if len(sc.after) > 0 {
+			// The first key behind it is the same with a zero byte more.
+			behind := append(append(appendTabletPrefix(nil, store.SpaceRows, at), sc.after...), 0)
+			if bytes.Compare(behind, lower) > 0 {
+				lower = behind
+			}
+			if bytes.Compare(lower, upper) >= 0 {
+				continue
+			}
+		}
 		it, err := sc.snapshot.NewIter(lower, upper)
 		if err != nil {
 			return classified("scan", err)
@@ -303,7 +368,7 @@ func (s *Server) Count(ctx context.Context, name string) (int64, error) {
 	total := int64(0)
 	err = s.store.Sync(ctx, store.SyncNow)
 	versions := t.descriptor.Load().version != ""
-	for _, tb := range t.tablets {
+	for _, tb := range t.list() {
 		if err != nil {
 			break
 		}
@@ -362,13 +427,23 @@ func (s *Server) Get(ctx context.Context, name string, key forebay.Row, b *foreb
 	if err != nil {
 		return false, err
 	}
-	value, err := s.store.Get(nil, append(appendTabletPrefix(nil, store.SpaceRows, t.placeOf(encoded)), encoded...))
-	missing := errors.Is(err, store.ErrNotFound)
+	at, found, err := t.placeOf(key, encoded)
+	if err != nil {
+		return false, err
+	}
+	var value []byte
+	missing := !found
+	if found {
+		value, err = s.store.Get(nil, append(appendTabletPrefix(nil, store.SpaceRows, at), encoded...))
+		missing = errors.Is(err, store.ErrNotFound)
+	}
 	if err != nil && !missing {
 		return false, classified("get", err)
 	}
-	if err := s.store.Sync(ctx, store.SyncSoon); err != nil {
-		return false, classified("get", err)
+	if !fault.Bug(fault.BugReadAhead) {
+		if err := s.store.Sync(ctx, store.SyncSoon); err != nil {
+			return false, classified("get", err)
+		}
 	}
 	d := t.descriptor.Load()
 	layout := forebay.NewLayout(d.current)
@@ -392,13 +467,28 @@ func encodeLookup(t *table, key forebay.Row) ([]byte, error) {
 	if !t.keyed {
 		return nil, refuse(t.name, "it has no key: scan it instead")
 	}
-	columns, err := indexes(key.Schema(), d.key)
+	return encodeKey(t, key, d.key)
+}
+
+// encodePrefix encodes the first columns of a key.
+func encodePrefix(t *table, prefix forebay.Row) ([]byte, error) {
+	key, n := t.descriptor.Load().key, prefix.Schema().Len()
+	if n == 0 || n > len(key) {
+		return nil, refuse(t.name, "the key is %s, and a prefix of %d columns is given", list(key), n)
+	}
+	return encodeKey(t, prefix, key[:n])
+}
+
+// encodeKey encodes the columns with these names, which are the first ones of the table's key.
+func encodeKey(t *table, key forebay.Row, names []string) ([]byte, error) {
+	d := t.descriptor.Load()
+	columns, err := indexes(key.Schema(), names)
 	if err != nil {
 		return nil, refuse(t.name, "the key is %s: %w", list(d.key), err)
 	}
 	for k, i := range columns {
-		if want, have := d.current.Column(d.current.Find(d.key[k])).Type, key.Schema().Column(i).Type; want != have {
-			return nil, refuse(t.name, "key column %q is a %s there and a %s here", d.key[k], want, have)
+		if want, have := d.current.Column(d.current.Find(names[k])).Type, key.Schema().Column(i).Type; want != have {
+			return nil, refuse(t.name, "key column %q is a %s there and a %s here", names[k], want, have)
 		}
 	}
 	b, i := key.Batch()

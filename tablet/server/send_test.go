@@ -4,6 +4,7 @@ package server
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/forebay-io/forebay"
@@ -94,17 +95,19 @@ func TestAcksOneIsDurableSoonByItself(t *testing.T) {
 
 func TestWritersAreForgottenWhenIdleOrTooMany(t *testing.T) {
 	t.Parallel()
-	now := int64(startTime)
-	s := openOn(t, newMem(), Config{Now: func() int64 { return now }})
+	var now atomic.Int64
+	now.Store(startTime)
+	fs := newMem()
+	s := openOn(t, fs, Config{Now: now.Load})
 	o := openTable(t, s, logSpec("clicks"))
 	r := o.one("a", "1,x")
 	r.Acks = forebay.AcksNone
 	const day = 24 * 60 * 60 * 1_000_000
 	for i := range writersMax {
-		now += 1_000
+		now.Add(1_000)
 		wantCode(t, forebay.Await(t.Context(), s, sequenced(r, fmt.Sprint("writer", i), 0)), forebay.CodeOK)
 	}
-	writers := func() int { return len(o.handle.table.tablets[r.Tablet].state.writers) }
+	writers := func() int { return len(o.handle.table.list()[r.Tablet].state.writers) }
 	if writers() != writersMax {
 		t.Fatalf("%d writers, want %d", writers(), writersMax)
 	}
@@ -114,9 +117,18 @@ func TestWritersAreForgottenWhenIdleOrTooMany(t *testing.T) {
 	}
 	wantCode(t, forebay.Await(t.Context(), s, sequenced(r, "writer0", 1)), forebay.CodeUnknownWriter)
 	wantCode(t, forebay.Await(t.Context(), s, sequenced(r, "writer9999", 1)), forebay.CodeOK)
-	state := &o.handle.table.tablets[r.Tablet].state
-	now += 8 * day
-	if gone := state.expired(now, writersMax); len(gone) != writers() {
-		t.Errorf("%d of %d writers expired after 8 idle days", len(gone), writers())
+	// Nobody new has to come for the others to be forgotten.
+	last := sequenced(o.one("a", "1,x"), "last", 0)
+	now.Add(6 * day)
+	wantCode(t, forebay.Await(t.Context(), s, last), forebay.CodeOK)
+	if err := s.Trim(t.Context()); err != nil || writers() < writersMax/2 {
+		t.Fatalf("%d writers after 6 idle days: %v", writers(), err)
 	}
+	now.Add(2 * day)
+	if err := s.Trim(t.Context()); err != nil || writers() != 1 {
+		t.Fatalf("%d writers after 8 idle days, want that of 2 days ago: %v", writers(), err)
+	}
+	again := reopenAt(t, s, fs, Config{Now: now.Load})
+	wantCode(t, forebay.Await(t.Context(), again, sequenced(r, "writer9999", 2)), forebay.CodeUnknownWriter)
+	wantCode(t, forebay.Await(t.Context(), again, last), forebay.CodeDuplicate)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/forebay-io/forebay"
@@ -39,6 +40,12 @@ type Server struct {
 	closed context.Context //nolint:containedctx // it is the server's life, which calls select on beside their own
 	work   sync.WaitGroup
 	spare  spares
+	// executor applies the requests of writers.
+	executor *executor
+	// successor is set once the server hands over: what comes is answered with its address.
+	successor atomic.Pointer[string]
+	// partitionsCreated counts since the server was opened.
+	partitionsCreated atomic.Int64
 
 	closeOnce sync.Once
 	closeErr  error
@@ -49,6 +56,7 @@ type Server struct {
 	// mu guards what is looked up; no other lock is taken under it.
 	mu        sync.RWMutex
 	tables    map[string]*table
+	ids       map[uint32]*table // the same ones
 	pipelines map[string]*pipeline
 
 	nextID uint32 // guarded by catalogueMu
@@ -64,7 +72,7 @@ func New(ctx context.Context, st *store.Store, config Config) (*Server, error) {
 	}
 	s := &Server{
 		store: st, now: config.Now, logger: config.Logger, ledger: newLedger(st),
-		tables: make(map[string]*table), pipelines: make(map[string]*pipeline), nextID: 1,
+		tables: make(map[string]*table), ids: make(map[uint32]*table), pipelines: make(map[string]*pipeline), nextID: 1,
 	}
 	if s.now == nil {
 		s.now = func() int64 { return time.Now().UnixMicro() }
@@ -78,6 +86,7 @@ func New(ctx context.Context, st *store.Store, config Config) (*Server, error) {
 	s.closed, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.ledger.runFlusher(s.closed, unsyncedMax) })
 	s.work.Go(s.runTrimmer)
+	s.executor = newExecutor(s, defaultLimits())
 	return s, nil
 }
 
@@ -105,9 +114,11 @@ func Open(ctx context.Context, dir string, config Config) (*Server, error) {
 }
 
 // Close ends the server's own work and, where Open made it, closes the store, which syncs what was applied.
-// Requests that are under way are answered first. Closing twice gives the same answer.
+// Requests that are under way are answered first; later ones get 500 of the class transient. Closing twice gives the
+// same answer.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
+		s.executor.close()
 		s.cancel()
 		s.work.Wait()
 		if s.owned {
@@ -115,6 +126,24 @@ func (s *Server) Close() error {
 		}
 	})
 	return s.closeErr
+}
+
+// HandOver refuses every request and commit from now on with 302 and the address of the successor, which may be empty,
+// and waits until everything that was accepted before is answered. Reads go on.
+//
+// Errors: the ctx's; the server hands over all the same.
+func (s *Server) HandOver(ctx context.Context, successor string) error {
+	s.successor.Store(&successor)
+	return s.executor.drained(ctx)
+}
+
+// away is the answer to a request that comes after the server has handed over.
+func (s *Server) away() (a forebay.Answer, gone bool) {
+	to := s.successor.Load()
+	if to == nil {
+		return a, false
+	}
+	return forebay.Answer{Code: forebay.CodeNotLeader, Leader: *to, Message: "another server takes over"}, true
 }
 
 // Store is where the server keeps everything.

@@ -94,7 +94,8 @@ func openTable(tb testing.TB, s *Server, spec forebay.TableSpec) *opened {
 	return &opened{t: tb, handle: h, schema: schema, encoder: e, layout: layout}
 }
 
-// requests encodes rows of one split, each its columns with commas between, after an optional "-" for delete.
+// requests encodes rows of one split, each its columns with commas between, after an optional "-" for delete,
+// "^" for upsert or "~" for update.
 func (o *opened) requests(split string, rows ...string) []forebay.Request {
 	o.t.Helper()
 	b := forebay.NewBatch()
@@ -107,6 +108,11 @@ func (o *opened) requests(split string, rows ...string) []forebay.Request {
 		text, deleted := strings.CutPrefix(text, "-")
 		if deleted {
 			b.Record(i).Op = forebay.OpDelete
+		}
+		for mark, op := range map[string]forebay.Op{"^": forebay.OpUpsert, "~": forebay.OpUpdate} {
+			if rest, found := strings.CutPrefix(text, mark); found {
+				text, b.Record(i).Op = rest, op
+			}
 		}
 		for c, value := range strings.Split(text, ",") {
 			if value == "" {
@@ -246,7 +252,7 @@ func TestLogTableGivesRowsBackByTabletAndOffset(t *testing.T) {
 	}
 	diff(t, "count", count(t, s, "clicks"), int64(24))
 	used := 0
-	for _, tb := range o.handle.table.tablets {
+	for _, tb := range o.handle.table.list() {
 		if tb.state.end > 0 {
 			used++
 		}

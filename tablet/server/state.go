@@ -58,6 +58,8 @@ type writerState struct {
 type remembered struct {
 	checksum uint32
 	offset   int64
+	// refused is the number of rows that were refused; which ones stands in the store.
+	refused uint32
 }
 
 // requestID is what a request is recognised by.
@@ -67,39 +69,39 @@ type requestID struct {
 	checksum uint32
 }
 
-// judge says what is to happen with a request, and at which offset a duplicate lies. TS4: only the next sequence
-// applies.
-func (t *tabletState) judge(id requestID) (v verdict, offset int64) {
+// judge says what is to happen with a request, and how a duplicate was answered. TS4: only the next sequence applies.
+func (t *tabletState) judge(id requestID) (v verdict, was remembered) {
 	w := t.writers[id.writer]
+	was = remembered{checksum: id.checksum, offset: offsetUnknown}
 	switch {
 	case id.sequence < 0:
-		return verdictCorrupt, offsetUnknown
+		return verdictCorrupt, was
 	case w == nil && id.sequence == 0:
-		return verdictApply, t.end
+		return verdictApply, was
 	case w == nil:
-		return verdictUnknown, offsetUnknown
+		return verdictUnknown, was
 	case id.sequence > w.next:
-		return verdictGap, offsetUnknown
+		return verdictGap, was
 	case id.sequence == w.next:
-		return verdictApply, t.end
+		return verdictApply, was
 	case id.sequence < w.next-rememberedMax:
-		return verdictDuplicate, offsetUnknown
+		return verdictDuplicate, was
 	}
-	was := w.last[id.sequence%rememberedMax]
+	was = w.last[id.sequence%rememberedMax]
 	if was.checksum != id.checksum {
-		return verdictCorrupt, offsetUnknown
+		return verdictCorrupt, was
 	}
-	return verdictDuplicate, was.offset
+	return verdictDuplicate, was
 }
 
-// following is what the tablet remembers of the writer once the request, which applies, is at offset.
-func (t *tabletState) following(id requestID, offset, now int64) writerState {
+// following is what the tablet remembers of the writer once the request, which applies, is answered.
+func (t *tabletState) following(id requestID, answered remembered, now int64) writerState {
 	var w writerState
 	if known := t.writers[id.writer]; known != nil {
 		w = *known
 	}
 	w.next = id.sequence + 1
-	w.last[id.sequence%rememberedMax] = remembered{checksum: id.checksum, offset: offset}
+	w.last[id.sequence%rememberedMax] = answered
 	w.used = max(w.used, now)
 	return w
 }
@@ -135,9 +137,45 @@ func (t *tabletState) expired(now int64, limit int) []string {
 	return all[:len(all)-limit/2]
 }
 
+// goneWriter is a writer that was forgotten.
+type goneWriter struct {
+	id string
+	// refused says that the store holds refused rows of its requests.
+	refused bool
+}
+
 // forget drops writers.
-func (t *tabletState) forget(ids []string) {
+func (t *tabletState) forget(ids []string) []goneWriter {
+	gone := make([]goneWriter, 0, len(ids))
 	for _, id := range ids {
+		w := t.writers[id]
+		gone = append(gone, goneWriter{id: id, refused: w != nil && w.hasRefused()})
 		delete(t.writers, id)
 	}
+	return gone
+}
+
+// writerUndo takes back what was noted of one writer for a request that was not applied after all.
+type writerUndo struct {
+	state *tabletState
+	id    string
+	was   *writerState // nil: it was not known
+}
+
+func (u writerUndo) undo() {
+	if u.was == nil {
+		delete(u.state.writers, u.id)
+		return
+	}
+	u.state.writers[u.id] = u.was
+}
+
+// hasRefused says whether rows of a remembered request were refused.
+func (w *writerState) hasRefused() bool {
+	for _, r := range w.last {
+		if r.refused > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -32,7 +32,7 @@ func TestTabletStateFollowsItsModelTS4(t *testing.T) {
 					sequence: max(0, int64(len(known)+rapid.IntRange(-8, 2).Draw(t, "ahead"))),
 					checksum: rapid.Uint32Range(0, 2).Draw(t, "checksum"),
 				}
-				got, offset := state.judge(id)
+				got, was := state.judge(id)
 				want := verdictApply
 				switch at := int(id.sequence); {
 				case len(known) == 0 && at > 0:
@@ -45,15 +45,17 @@ func TestTabletStateFollowsItsModelTS4(t *testing.T) {
 					want = verdictCorrupt
 				case at < len(known):
 					want = verdictDuplicate
-					if offset != known[at].offset {
-						t.Fatalf("the duplicate lies at %d, want %d", offset, known[at].offset)
+					if was.offset != known[at].offset {
+						t.Fatalf("the duplicate lies at %d, want %d", was.offset, known[at].offset)
 					}
 				}
 				if got != want {
 					t.Fatalf("%+v: %s, want %s", id, got, want)
 				}
 				if got == verdictApply {
-					next := state.following(id, end, 1)
+					next := state.following(id, remembered{
+						checksum: id.checksum, offset: end, refused: rapid.Uint32().Draw(t, "refused"),
+					}, 1)
 					decoded, err := decodeWriter(encodeWriter(&next))
 					if err != nil || decoded != next {
 						t.Fatalf("the record of %+v reads back as %+v, %v", next, decoded, err)
@@ -239,7 +241,7 @@ func TestExpiredKeepsTheWritersUsedLast(t *testing.T) {
 	var state tabletState
 	for i := range 10 {
 		id := requestID{writer: fmt.Sprint(i)}
-		state.remember(id.writer, state.following(id, 0, int64(i)))
+		state.remember(id.writer, state.following(id, remembered{}, int64(i)))
 	}
 	if got := state.expired(10, 11); got != nil {
 		t.Errorf("with room for one more, %v expired", got)

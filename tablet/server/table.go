@@ -4,6 +4,7 @@ package server
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,12 +15,19 @@ import (
 
 // table is a table of the catalogue while the server runs.
 type table struct {
-	id      uint32
-	name    string
-	keyed   bool
-	tablets []*tabletLog
+	id    uint32
+	name  string
+	keyed bool
+	// tablets are those of all partitions, in the order in which these were made. Their number grows under
+	// Server.catalogueMu and is read without it.
+	tablets atomic.Pointer[[]*tabletLog]
 	// descriptor changes under Server.catalogueMu and is read without it.
 	descriptor atomic.Pointer[descriptor]
+	// partitionNames are in the order in which the partitions were made, and partitionIndex finds them. They grow under
+	// Server.catalogueMu.
+	partitionsMu   sync.RWMutex
+	partitionNames []string
+	partitionIndex map[string]int
 	// nextTablet deals writers without splits out over the tablets of a log table.
 	nextTablet atomic.Uint32
 
@@ -39,21 +47,61 @@ type tabletLog struct {
 	loaded        bool // the end of the log is known
 	writersLoaded bool
 	dropped       bool
+
+	queue tabletQueue // guarded by the executor's lock
 }
 
 func newTable(d *descriptor) *table {
-	t := &table{id: d.id, name: d.name, keyed: d.keyed(), tablets: make([]*tabletLog, d.tablets)}
+	t := &table{id: d.id, name: d.name, keyed: d.keyed(), partitionIndex: make(map[string]int)}
 	t.descriptor.Store(d)
-	for i := range t.tablets {
-		t.tablets[i] = &tabletLog{place: place{table: d.id, tablet: uint16(i)}}
+	t.tablets.Store(&[]*tabletLog{})
+	if d.partitionBy.Column == "" {
+		t.grow(d.tablets, false)
 	}
 	return t
 }
 
-// placeOf is the tablet of an encoded key.
-func (t *table) placeOf(key []byte) place { return t.tablets[t.tabletOf(key)].place }
+// grow adds tablets. Those of a table that is new have nothing to be looked for, since ids are never given again.
+func (t *table) grow(count int, fresh bool) {
+	all := slices.Clone(t.list())
+	for range count {
+		tb := &tabletLog{place: place{table: t.id, tablet: uint16(len(all))}}
+		tb.loaded, tb.writersLoaded = fresh, fresh
+		all = append(all, tb)
+	}
+	t.tablets.Store(&all)
+}
 
-func (t *table) tabletOf(key []byte) int { return tablet.TabletOf(key, len(t.tablets)) }
+// list is all tablets.
+func (t *table) list() []*tabletLog { return *t.tablets.Load() }
+
+// tablet is the tablet with a number; nil where there is none.
+func (t *table) tablet(number int) *tabletLog {
+	if all := t.list(); number >= 0 && number < len(all) {
+		return all[number]
+	}
+	return nil
+}
+
+// placeOf is the tablet of a key, whose encoding is given too; false where its partition does not exist.
+func (t *table) placeOf(key forebay.Row, encoded []byte) (at place, found bool, err error) {
+	d, first := t.descriptor.Load(), 0
+	if d.partitionBy.Column != "" {
+		b, i := key.Batch()
+		partitioner, err := tablet.NewPartitioner(d.partitionBy, b.Layout())
+		if err != nil {
+			return place{}, false, err
+		}
+		name, err := partitioner.Append(nil, b, i)
+		if err != nil {
+			return place{}, false, refuse(t.name, "%w", err)
+		}
+		if first, found = t.firstTablet(string(name)); !found {
+			return place{}, false, nil
+		}
+	}
+	return t.list()[first+tablet.TabletOf(encoded, d.tablets)].place, true, nil
+}
 
 // load is loadLocked for those who only look.
 func (t *tabletLog) load(from store.Reader) error {
@@ -137,10 +185,12 @@ func (t *tabletLog) loadWritersLocked(from store.Reader) error {
 	return err
 }
 
-const writerRecordVersion = 1
+const writerRecordVersion = 2
 
-// writerRecordSize is a version byte, next, used, and checksum and offset of each remembered request.
-const writerRecordSize = 1 + 8 + 8 + rememberedMax*(4+8)
+// writerRecordSize is a version byte, next, used, and checksum, offset and refused rows of each remembered request.
+const writerRecordSize = 1 + 8 + 8 + rememberedMax*rememberedSize
+
+const rememberedSize = 4 + 8 + 4
 
 func encodeWriter(w *writerState) []byte {
 	dst := append(make([]byte, 0, writerRecordSize), writerRecordVersion)
@@ -149,6 +199,7 @@ func encodeWriter(w *writerState) []byte {
 	for _, r := range w.last {
 		dst = binary.LittleEndian.AppendUint32(dst, r.checksum)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.offset))
+		dst = binary.LittleEndian.AppendUint32(dst, r.refused)
 	}
 	return dst
 }
@@ -164,9 +215,10 @@ func decodeWriter(data []byte) (writerState, error) {
 		return w, forebay.Errorf("read writer", forebay.ClassCorrupt, "the next sequence is %d", w.next)
 	}
 	for i := range w.last {
-		at := 17 + i*12
+		at := 17 + i*rememberedSize
 		w.last[i].checksum = binary.LittleEndian.Uint32(data[at:])
 		w.last[i].offset = int64(binary.LittleEndian.Uint64(data[at+4:]))
+		w.last[i].refused = binary.LittleEndian.Uint32(data[at+12:])
 	}
 	return w, nil
 }

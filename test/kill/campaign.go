@@ -94,11 +94,11 @@ func (c *Campaign) setPace() {
 	state, lanes := c.state, max(1, slices.Max(append([]int{1}, c.config.Lanes...)))
 	c.state = filepath.Join(c.dir, "measured")
 	p := c.launch()
-	s, err := p.summary()
+	s, err := p.Summary()
 	if err != nil || p.state.ExitCode() != 0 {
-		c.t.Fatalf("the run without faults: exit %d, %v: %s", p.state.ExitCode(), err, p.last())
+		c.t.Fatalf("the run without faults: exit %d, %v: %s", p.state.ExitCode(), err, p.Last())
 	}
-	batches := p.progress().Hits[fault.SourceRead]
+	batches := p.Progress().Hits[fault.SourceRead]
 	c.state, c.starts = state, 0
 	c.pace = newPacing(c.config.Kills, s.Delivered, float64(lanes)/float64(max(1, batches)))
 	c.t.Logf("seed %d (FOREBAY_KILL_SEED); %d batches (%d records) in up to %d lanes, at first %s for each: a run "+
@@ -122,7 +122,7 @@ func (c *Campaign) Rewrite(pipeline Object) {
 func (c *Campaign) State() string { return c.state }
 
 // launch starts the next run, with more environment.
-func (c *Campaign) launch(env ...string) *process {
+func (c *Campaign) launch(env ...string) *Process {
 	c.t.Helper()
 	c.starts++
 	trace := filepath.Join(c.dir, "trace")
@@ -141,7 +141,7 @@ func (c *Campaign) launch(env ...string) *process {
 	if c.config.Bug != "" {
 		env = append(env, "FOREBAY_FAULT_BUG="+c.config.Bug)
 	}
-	p, err := start(c.t.Context(), c.config.Binary, args, env)
+	p, err := Start(c.t.Context(), c.config.Binary, args, env)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -162,24 +162,24 @@ func (c *Campaign) Random(n int) {
 		before := c.countBefore()
 		p := c.launch(c.paced())
 		if c.random.IntN(5) == 0 {
-			p.lives(time.Duration(c.random.Int64N(int64(waitMax))))
-		} else if p.await(delivering) {
-			p.lives(time.Duration(c.random.Int64N(int64(waitMax))))
+			p.Lives(time.Duration(c.random.Int64N(int64(waitMax))))
+		} else if p.Await(delivering) {
+			p.Lives(time.Duration(c.random.Int64N(int64(waitMax))))
 		}
-		if err := p.kill(syscall.SIGKILL); err != nil {
+		if err := p.Kill(syscall.SIGKILL); err != nil {
 			c.t.Fatal(err)
 		}
-		if !p.killed() {
-			c.t.Fatalf("the run ended by itself after %d of %d kills: %s%s", counted, n, p.stdout.String(), p.last())
+		if !p.Killed() {
+			c.t.Fatalf("the run ended by itself after %d of %d kills: %s%s", counted, n, p.stdout.String(), p.Last())
 		}
 		c.after(p, before)
-		if !delivering(p.progress()) {
+		if !delivering(p.Progress()) {
 			c.early++
 			continue
 		}
 		counted++
 		c.counted++
-		c.hits[p.progress().Last]++
+		c.hits[p.Progress().Last]++
 		c.unproven = true
 	}
 }
@@ -201,14 +201,14 @@ func (c *Campaign) namedWith(point string, hit int, pace string) {
 	c.named++
 	before := c.countBefore()
 	p := c.launch(pace, fmt.Sprintf("FOREBAY_FAULT=%s=%d*kill", point, hit))
-	if !p.lives(runMax) && p.killed() {
+	if !p.Lives(runMax) && p.Killed() {
 		c.hits[point]++
 		c.after(p, before)
 		return
 	}
-	_ = p.kill(syscall.SIGKILL)
+	_ = p.Kill(syscall.SIGKILL)
 	c.t.Fatalf("kill point %s was not hit %d times (trace %v): %s%s",
-		point, hit, p.progress(), p.stdout.String(), p.last())
+		point, hit, p.Progress(), p.stdout.String(), p.Last())
 }
 
 // NamedWhileDraining sends SIGTERM to a process that has delivered something; the armed point kills it.
@@ -217,12 +217,12 @@ func (c *Campaign) NamedWhileDraining(point string) {
 	c.named++
 	before := c.countBefore()
 	p := c.launch(c.paced(), "FOREBAY_FAULT="+point+"=1*kill")
-	p.await(delivering)
-	if err := p.kill(syscall.SIGTERM); err != nil {
+	p.Await(delivering)
+	if err := p.Kill(syscall.SIGTERM); err != nil {
 		c.t.Fatal(err)
 	}
-	if !p.killed() {
-		c.t.Fatalf("kill point %s was not hit while draining: %s%s", point, p.stdout.String(), p.last())
+	if !p.Killed() {
+		c.t.Fatalf("kill point %s was not hit while draining: %s%s", point, p.stdout.String(), p.Last())
 	}
 	c.hits[point]++
 	c.after(p, before)
@@ -233,15 +233,15 @@ func (c *Campaign) Terminate(n int) {
 	c.t.Helper()
 	for range n {
 		p := c.launch(c.paced())
-		if p.await(delivering) {
-			p.lives(time.Duration(c.random.Int64N(int64(waitMax))))
+		if p.Await(delivering) {
+			p.Lives(time.Duration(c.random.Int64N(int64(waitMax))))
 		}
-		if err := p.kill(syscall.SIGTERM); err != nil {
+		if err := p.Kill(syscall.SIGTERM); err != nil {
 			c.t.Fatal(err)
 		}
 		c.stopped++
 		c.ended(p, "stopped")
-		c.pace.follow(p.progress().Acked)
+		c.pace.follow(p.Progress().Acked)
 	}
 }
 
@@ -250,9 +250,9 @@ func (c *Campaign) Terminate(n int) {
 func (c *Campaign) Finish() Summary {
 	c.t.Helper()
 	p := c.launch()
-	if p.lives(runMax) {
-		_ = p.kill(syscall.SIGKILL)
-		c.find(FindingStuck, "the last run did not end within %s: %s", runMax, p.last())
+	if p.Lives(runMax) {
+		_ = p.Kill(syscall.SIGKILL)
+		c.find(FindingStuck, "the last run did not end within %s: %s", runMax, p.Last())
 		return Summary{}
 	}
 	s := c.ended(p, "done")
@@ -267,11 +267,11 @@ func (c *Campaign) Finish() Summary {
 }
 
 // ended checks a run that was not killed.
-func (c *Campaign) ended(p *process, status string) Summary {
+func (c *Campaign) ended(p *Process, status string) Summary {
 	c.t.Helper()
-	s, err := p.summary()
+	s, err := p.Summary()
 	if code := p.state.ExitCode(); code != 0 || err != nil {
-		c.find(FindingFailed, "exit %d (%v): %s", code, err, p.last())
+		c.find(FindingFailed, "exit %d (%v): %s", code, err, p.Last())
 		return s
 	}
 	c.delivered += s.Delivered
@@ -325,9 +325,9 @@ func (c *Campaign) countBefore() int64 {
 }
 
 // after checks what a kill must not have undone: what the process was told is durable is there.
-func (c *Campaign) after(p *process, before int64) {
+func (c *Campaign) after(p *Process, before int64) {
 	c.t.Helper()
-	acked := p.progress().Acked
+	acked := p.Progress().Acked
 	c.acked = c.acked || acked > 0
 	c.pace.follow(acked)
 	c.unproven = c.unproven && acked == 0

@@ -19,8 +19,8 @@ import (
 // pollEvery is how often a process's trace is looked at.
 const pollEvery = 2 * time.Millisecond
 
-// process is one run of the binary.
-type process struct {
+// Process is one run of the binary.
+type Process struct {
 	cmd    *exec.Cmd
 	trace  string
 	stdout bytes.Buffer
@@ -30,9 +30,9 @@ type process struct {
 	err    error
 }
 
-// start runs the binary; env is added to the environment.
-func start(ctx context.Context, binary string, args, env []string) (*process, error) {
-	p := &process{exited: make(chan struct{})}
+// Start runs the binary; env is added to the environment.
+func Start(ctx context.Context, binary string, args, env []string) (*Process, error) {
+	p := &Process{exited: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, binary, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -46,7 +46,7 @@ func start(ctx context.Context, binary string, args, env []string) (*process, er
 }
 
 // runWaiter waits for the process on a goroutine that ends with it; every user waits for exited.
-func (p *process) runWaiter() {
+func (p *Process) runWaiter() {
 	go func() {
 		defer close(p.exited)
 		p.err = p.cmd.Wait()
@@ -54,8 +54,8 @@ func (p *process) runWaiter() {
 	}()
 }
 
-// progress is the trace; zero while the process has not made it yet.
-func (p *process) progress() fault.Trace {
+// Progress is the trace; zero while the process has not made it yet.
+func (p *Process) Progress() fault.Trace {
 	t, err := fault.ReadTrace(p.trace)
 	if err != nil {
 		return fault.Trace{}
@@ -63,24 +63,24 @@ func (p *process) progress() fault.Trace {
 	return t
 }
 
-// await returns when the trace fulfils what is asked, or false when the process has ended before.
-func (p *process) await(fulfilled func(fault.Trace) bool) bool {
+// Await returns when the trace fulfils what is asked, or false when the process has ended before.
+func (p *Process) Await(fulfilled func(fault.Trace) bool) bool {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		if fulfilled(p.progress()) {
+		if fulfilled(p.Progress()) {
 			return true
 		}
 		select {
 		case <-p.exited:
-			return fulfilled(p.progress())
+			return fulfilled(p.Progress())
 		case <-ticker.C:
 		}
 	}
 }
 
-// lives waits that long; it is false when the process ends before.
-func (p *process) lives(wait time.Duration) bool {
+// Lives waits that long; it is false when the process ends before.
+func (p *Process) Lives(wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -91,8 +91,8 @@ func (p *process) lives(wait time.Duration) bool {
 	}
 }
 
-// kill sends the signal and waits for the end.
-func (p *process) kill(signal syscall.Signal) error {
+// Kill sends the signal and waits for the end.
+func (p *Process) Kill(signal syscall.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -100,25 +100,25 @@ func (p *process) kill(signal syscall.Signal) error {
 	return nil
 }
 
-// killed reports whether SIGKILL ended it.
-func (p *process) killed() bool {
+// Killed reports whether SIGKILL ended it.
+func (p *Process) Killed() bool {
 	<-p.exited
 	status, ok := p.state.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// summary is the last line that a run prints.
-func (p *process) summary() (s Summary, err error) {
+// Summary is the last line that a run prints.
+func (p *Process) Summary() (s Summary, err error) {
 	<-p.exited
 	lines := bytes.Split(bytes.TrimSpace(p.stdout.Bytes()), []byte("\n"))
 	if err := json.Unmarshal(lines[len(lines)-1], &s); err != nil {
-		return s, fmt.Errorf("the last line of the run is no summary: %w: %q, stderr %q", err, p.stdout.Bytes(), p.last())
+		return s, fmt.Errorf("the last line of the run is no summary: %w: %q, stderr %q", err, p.stdout.Bytes(), p.Last())
 	}
 	return s, nil
 }
 
-// last is the end of what the process said.
-func (p *process) last() string {
+// Last is the end of what the process said.
+func (p *Process) Last() string {
 	const most = 2000
 	text := p.stderr.Bytes()
 	return string(text[max(0, len(text)-most):])

@@ -92,10 +92,10 @@ func TestSecondProcessOnADirectoryNamesTheOwner(t *testing.T) {
 		Binary: binary(), Pipeline: csvInto(path, Object{"table": Object{"name": "flights"}}), Table: "flights", Kills: 10,
 	})
 	owner := c.launch(c.paced())
-	if !owner.await(delivering) {
-		t.Fatal(owner.last())
+	if !owner.Await(delivering) {
+		t.Fatal(owner.Last())
 	}
-	second, err := start(t.Context(), c.config.Binary, []string{"run", c.file, "--state", c.state}, nil)
+	second, err := Start(t.Context(), c.config.Binary, []string{"run", c.file, "--state", c.state}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,10 +104,10 @@ func TestSecondProcessOnADirectoryNamesTheOwner(t *testing.T) {
 		t.Errorf("the second process exits %d, expected 2", code)
 	}
 	pid := strconv.Itoa(owner.cmd.Process.Pid)
-	if text := second.last(); !strings.Contains(text, pid) || !strings.Contains(text, "in use") {
+	if text := second.Last(); !strings.Contains(text, pid) || !strings.Contains(text, "in use") {
 		t.Errorf("the second process does not name process %s as the owner: %s", pid, text)
 	}
-	if err := owner.kill(syscall.SIGTERM); err != nil {
+	if err := owner.Kill(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	c.ended(owner, "stopped")

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package jsontext is the grammar of JSON: where a value ends, what is wrong with it, and strings with escapes.
+package jsontext
