@@ -212,6 +212,9 @@ type Locator interface {
 	//
 	// Errors: misconfigured where the tablet cannot exist, such as above the limit of partitions; others pass.
 	Locate(ctx context.Context, tablet int, refresh bool) error
+	// InTable is the number that the tablet has in the table, which is what users see: the encoder's numbers are those
+	// of one backend where the table has partitions. It is false before the tablet was located.
+	InTable(tablet int) (number int, located bool)
 }
 
 // BackendInfo names the table of a backend and the number of its tablets.
@@ -220,4 +223,6 @@ type BackendInfo struct {
 	// Tablets is their number now; it grows with partitions.
 	Tablets int
 	Keyed   bool
+	// Network says that requests travel over a network, so that how long their answers take says how many to send.
+	Network bool
 }

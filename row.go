@@ -112,10 +112,13 @@ func (r Row) Set(name string, value any) error {
 // SetText gives the named string column a value without an allocation. It must be valid UTF-8.
 func (r Row) SetText(name, value string) error {
 	i := r.column(name)
-	if t := r.batch.layout.Schema.Column(i).Type; t.Kind != KindString || !utf8.ValidString(value) {
+	start := r.batch.AppendText(value)
+	text := r.batch.slab[start:]
+	if t := r.batch.layout.Schema.Column(i).Type; t.Kind != KindString || !isASCII(text) && !utf8.Valid(text) {
+		r.batch.TruncateSlab(start)
 		return fmt.Errorf("column %q is a %s and cannot hold %q", name, t, value)
 	}
-	r.SetCell(i, SpanCell(KindString, r.batch.AppendText(value), len(value)))
+	r.SetCell(i, SpanCell(KindString, start, len(value)))
 	return nil
 }
 
@@ -242,7 +245,7 @@ func timeCell(t Type, v time.Time) (Cell, bool) {
 func (r Row) spanCell(t Type, v []byte) (Cell, bool) {
 	switch t.Kind {
 	case KindString:
-		return SpanCell(KindString, r.batch.AppendBytes(v), len(v)), utf8.Valid(v)
+		return SpanCell(KindString, r.batch.AppendBytes(v), len(v)), isASCII(v) || utf8.Valid(v)
 	case KindBytes:
 		return SpanCell(KindBytes, r.batch.AppendBytes(v), len(v)), true
 	default:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 )
 
 // Rows as bytes, as docs/formats/row.md draws them: a null bitmap, then the values in column order.
@@ -21,13 +22,15 @@ const (
 
 // RowEncoder turns rows of one layout into bytes.
 //
-// Concurrency: safe; it is immutable once made.
+// Concurrency: safe.
 type RowEncoder struct {
 	plan   []rowStep
 	schema *Schema
 	bitmap int
 	// room is what a row takes at most, beside the bytes of strings, bytes and json.
 	room int
+	// sizeRoom is how many bytes the size of the last row took: a guess for the next one.
+	sizeRoom atomic.Int32
 }
 
 // rowStep is one column of the row.
@@ -43,6 +46,7 @@ func NewRowEncoder(layout *Layout, columns []int) *RowEncoder {
 	columns = allColumns(layout.Schema, columns)
 	e := &RowEncoder{schema: layout.Schema, bitmap: (len(columns) + 7) / 8}
 	e.room = e.bitmap + len(columns)*rowValueMax
+	e.sizeRoom.Store(1)
 	for _, column := range columns {
 		e.plan = append(e.plan, rowStep{
 			slot: int32(layout.Slots[column]), column: int32(column), kind: layout.Schema.columns[column].Type.Kind,
@@ -70,19 +74,31 @@ func (e *RowEncoder) Append(dst []byte, b *Batch, i int) []byte {
 
 // AppendSized is Append with the row's size as a uvarint before it, as a row batch holds rows.
 func (e *RowEncoder) AppendSized(dst []byte, b *Batch, i int) []byte {
-	mark := len(dst)
-	dst = e.encode(append(dst, 0), b, i)
-	size := len(dst) - mark - 1
-	if size < 0x80 {
+	// The size comes before the row and is known after it: it gets as much room as that of the last row.
+	mark, room := len(dst), int(e.sizeRoom.Load())
+	dst = e.encode(append(dst, 0, 0, 0)[:mark+room], b, i)
+	size := len(dst) - mark - room
+	switch {
+	case room == 1 && size < 1<<7:
 		dst[mark] = byte(size)
-		return dst
+	case room == 2 && size >= 1<<7 && size < 1<<14:
+		dst[mark], dst[mark+1] = byte(size)|0x80, byte(size>>7)
+	default:
+		dst = e.resize(dst, mark, room)
 	}
-	var prefix [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(prefix[:], uint64(size))
-	dst = append(dst, prefix[:n-1]...)
-	copy(dst[mark+n:], dst[mark+1:mark+1+size])
-	copy(dst[mark:], prefix[:n])
 	return dst
+}
+
+// resize moves a row to where its size needs it, and writes the size.
+func (e *RowEncoder) resize(dst []byte, mark, room int) []byte {
+	var prefix [binary.MaxVarintLen64]byte
+	size := len(dst) - mark - room
+	n := binary.PutUvarint(prefix[:], uint64(size))
+	e.sizeRoom.Store(min(int32(n), 2))
+	dst = append(dst, prefix[:n]...) // long enough wherever the row goes
+	copy(dst[mark+n:mark+n+size], dst[mark+room:mark+room+size])
+	copy(dst[mark:], prefix[:n])
+	return dst[:mark+n+size]
 }
 
 func (e *RowEncoder) encode(dst []byte, b *Batch, i int) []byte {

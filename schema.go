@@ -190,8 +190,19 @@ func (s *Schema) Column(i int) Column { return s.columns[i] }
 // Columns is a copy of the columns in order.
 func (s *Schema) Columns() []Column { return append([]Column(nil), s.columns...) }
 
+// searchMax is how many names are compared one by one: up to there that is faster than a hash.
+const searchMax = 8
+
 // Find is the index of the named column, or -1.
 func (s *Schema) Find(name string) int {
+	if len(s.columns) <= searchMax {
+		for i := range s.columns {
+			if s.columns[i].Name == name {
+				return i
+			}
+		}
+		return -1
+	}
 	if i, found := s.byName[name]; found {
 		return i
 	}

@@ -115,6 +115,11 @@ func isASCII(text []byte) bool {
 	}
 	// The last eight bytes overlap the ones before them.
 	all := binary.LittleEndian.Uint64(text[len(text)-8:])
+	for len(text) >= 32 { // four at a time, or the loop costs as much as the loads
+		all |= binary.LittleEndian.Uint64(text) | binary.LittleEndian.Uint64(text[8:]) |
+			binary.LittleEndian.Uint64(text[16:]) | binary.LittleEndian.Uint64(text[24:])
+		text = text[32:]
+	}
 	for len(text) >= 8 {
 		all |= binary.LittleEndian.Uint64(text)
 		text = text[8:]

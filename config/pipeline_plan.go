@@ -39,6 +39,7 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 		problems = append(problems, p.Explain(err)...)
 	} else {
 		plan = planned.Plan()
+		problems = append(problems, p.promiseProblems(plan)...)
 	}
 	if options.ReadInput && (source.Replayable || len(problems) == 0) {
 		problems = append(problems, p.start(ctx, forebay.SourceContext{

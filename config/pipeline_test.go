@@ -47,7 +47,7 @@ var keys = map[string]string{
 	"sink": "{ drop: {} }", "guarantee": "at-least-once", "state": "./elsewhere", "lanes": "3", "memory": "300MB",
 	"writer.buffer.memory": "20MB", "checkpoint.interval": "3s", "checkpoint.bytes": "1MB", "errors.rejected": "stop",
 	"writer.profile": "latency", "writer.batch.size": "1MB", "writer.batch.timeout": "3s", "writer.retries": "unlimited",
-	"writer.max.inflight": "2", "http.listen": "127.0.0.1:7878",
+	"writer.max.inflight": "2", "writer.acks": "all", "writer.idempotence": "true", "http.listen": "127.0.0.1:7878",
 	"errors.max": "7", "shutdown.timeout": "3s", "log.level": "warn", "log.format": "json",
 }
 
@@ -77,6 +77,9 @@ func TestEveryKeyOfTheFileChangesWhatAProgramWouldWrite(t *testing.T) {
 	}
 	base := load(t, small)
 	for key, value := range keys {
+		if key == "writer.acks" || key == "writer.idempotence" { // a program cannot weaken them
+			continue
+		}
 		changed := load(t, small, key+"="+value)
 		if reflect.DeepEqual(base.Config, changed.Config) && base.Log == changed.Log && base.HTTP == changed.HTTP {
 			t.Errorf("%s: %s changes nothing", key, value)
@@ -92,7 +95,7 @@ func TestEveryFieldOfAProgramsConfigCanBeWrittenInAFile(t *testing.T) {
 		sets = append(sets, key+"="+value)
 	}
 	c := load(t, text, sets...).Config
-	onlyGo := []string{"Opened", "Logger", "Hooks"}
+	onlyGo := []string{"Opened", "Logger", "Hooks", "Limited"}
 	var walk func(v reflect.Value, path string)
 	walk = func(v reflect.Value, path string) {
 		for i := range v.NumField() {

@@ -10,14 +10,18 @@ import (
 	"github.com/forebay-io/forebay/writer"
 )
 
-// writerField are the knobs of writers; a key that is given wins over the profile.
+// writerField are the knobs of writers; a key that is given wins over the profile. Which of them mean something is the
+// sink's matter: pipeline_heeded.go says so. Acks and Idempotence are here to be understood: a pipeline always has the
+// strongest of both.
 type writerField struct {
 	Profile string `yaml:"profile" enum:"throughput|latency|weak-network" doc:"a set of knobs; a key beside it wins"`
 
 	BatchSize    forebay.Bytes `yaml:"batch.size" min:"1B" max:"1GB" doc:"closes a request: 2MB"`
 	BatchTimeout time.Duration `yaml:"batch.timeout" min:"1ms" max:"1h" doc:"closes a request that is so old: 500ms"`
 	Retries      *int64        `yaml:"retries" unlimited:"true" min:"0" doc:"attempts after the first: 3"`
-	MaxInflight  int           `yaml:"max.inflight" min:"1" max:"5" doc:"requests of a tablet without an answer: 5"`
+	MaxInflight  int           `yaml:"max.inflight" min:"1" max:"5" doc:"without an answer: 5 of a tablet, 3 of a lane"`
+	Acks         string        `yaml:"acks" enum:"all|1|0" doc:"all: what is confirmed is on disk; nothing else will do"`
+	Idempotence  *bool         `yaml:"idempotence" doc:"true: a repeat is known and dropped; nothing else will do"`
 	Memory       forebay.Bytes `yaml:"buffer.memory" doc:"the writer's share: 64MB, at most half of memory"`
 }
 

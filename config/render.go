@@ -21,15 +21,25 @@ func (ps Problems) Render(file string) string {
 	}
 	var b strings.Builder
 	for _, p := range ps {
-		p.render(&b)
+		p.render(&b, "error")
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "%s in %s; nothing was touched\n", count(len(ps), "error"), file)
 	return b.String()
 }
 
-func (p Problem) render(b *strings.Builder) {
-	fmt.Fprintf(b, "error: %s\n", p.Message)
+// RenderWarnings shows what is right and of no use in the same way.
+func (ps Problems) RenderWarnings() string {
+	var b strings.Builder
+	for _, p := range ps {
+		p.render(&b, "warning")
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func (p Problem) render(b *strings.Builder, kind string) {
+	fmt.Fprintf(b, "%s: %s\n", kind, p.Message)
 	where := p.Where()
 	gutter := p.gutter()
 	switch {

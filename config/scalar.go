@@ -287,7 +287,7 @@ func (d *decoder) duration(n *node, to reflect.Value, field *structField, path s
 		d.mismatch(n, field, path, "a duration")
 		return
 	}
-	value, err := parseDuration(n.text)
+	value, err := ParseDuration(n.text)
 	switch {
 	case n.kind == KindInt || n.kind == KindFloat:
 		d.noUnit(n, path, "ms", "s", "m")
@@ -302,12 +302,12 @@ func (d *decoder) duration(n *node, to reflect.Value, field *structField, path s
 }
 
 func parseDurationLimit(text string) (float64, error) {
-	value, err := parseDuration(text)
+	value, err := ParseDuration(text)
 	return float64(value), err
 }
 
-// parseDuration reads Go's durations with a leading number of days, such as 7d or 1d12h. 0 needs a unit, too.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads Go's durations with a leading number of days, such as 7d or 1d12h. 0 needs a unit, too.
+func ParseDuration(text string) (time.Duration, error) {
 	if text == "0" {
 		return 0, fmt.Errorf("no unit")
 	}
@@ -336,7 +336,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return 0, fmt.Errorf("out of range: %q", text)
 }
 
-// formatDuration prints what parseDuration reads, without the zero parts that Go prints.
+// formatDuration prints what ParseDuration reads, without the zero parts that Go prints.
 func formatDuration(value time.Duration) string {
 	const day = 24 * time.Hour
 	if value != 0 && value%day == 0 {

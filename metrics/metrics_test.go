@@ -46,7 +46,7 @@ func used(t *testing.T) (*prometheus.Registry, *metrics.Metrics) {
 	w.Moved(writer.MovedEvent{Table: "clicks"})
 	w.Waited(writer.WaitedEvent{Took: 1500 * time.Millisecond})
 	w.Waited(writer.WaitedEvent{Took: 500 * time.Millisecond, Failed: true})
-	m.PartitionCreated("clicks")
+	m.PartitionCreated("clicks", "2026-11-21")
 	m.Server(serverFigures)
 	return registry, m
 }

@@ -110,6 +110,9 @@ func (s *serverMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 	s.answers(out, "write", f.Requests)
 	s.answers(out, "commit", f.Commits)
+	if len(f.SyncBounds) == 0 {
+		return // a standby: buckets that come later than their count would look like waits beyond the last bound
+	}
 	buckets, count := make(map[float64]uint64, len(f.SyncBounds)), uint64(0)
 	for i, n := range f.SyncCounts {
 		count += n

@@ -33,7 +33,9 @@ type Config struct {
 	Memory forebay.Bytes
 	// WriterMemory is the writer's share of Memory; default 64 MB, at most half of Memory.
 	WriterMemory forebay.Bytes
-	// Writer are the knobs of sinks that send requests by a writer; the lanes of our own tables send transactions.
+	// Writer are the knobs of sinks that send requests by a writer. The lanes of our own tables send transactions, whose
+	// size and age are those of Checkpoint and which are tried again without limit: of these knobs they heed MaxInflight
+	// alone, as the number of transactions of a lane that wait for their answer, up to writer.LaneWindow.
 	Writer     writer.Tuning
 	Checkpoint CheckpointConfig
 	Errors     ErrorsConfig
@@ -41,6 +43,9 @@ type Config struct {
 
 	Logger *slog.Logger
 	Hooks  forebay.Hooks
+	// Limited is called when the lanes of a run begin to write to a table over a network, with a look at what bounds
+	// their commits; forget is called at their end. It may be nil.
+	Limited func(table string, state func() writer.LimiterState) (forget func())
 }
 
 // CheckpointConfig says how often a lane ends its transaction.

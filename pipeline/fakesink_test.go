@@ -39,6 +39,7 @@ type tableSink struct {
 	name string
 	way  forebay.Way
 	conn forebay.Tables // instead of the state directory's server
+	far  bool           // it says that it is reached over a network
 
 	// script decides about the n-th commit of all lanes, from 0; nil lets everything pass.
 	script func(n int, c *forebay.Commit) fate
@@ -120,6 +121,12 @@ func (e pickyEncoder) Route(b *forebay.Batch, i int) (int, error) {
 	return e.Encoder.Route(b, i)
 }
 
+func (b *tableBackend) Tablets() forebay.BackendInfo {
+	info := b.Backend.Tablets()
+	info.Network = b.sink.far
+	return info
+}
+
 func (b *tableBackend) Encoder(layout *forebay.Layout) (forebay.Encoder, error) {
 	e, err := b.Backend.Encoder(layout)
 	return pickyEncoder{Encoder: e, sink: b.sink}, err
@@ -170,6 +177,15 @@ func (b *tableBackend) Commit(ctx context.Context, c *forebay.Commit) func(conte
 		}
 		return answer
 	}
+}
+
+// widestOf is the most commits that waited for their answer at one time since the last call.
+func (s *tableSink) widestOf() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	widest := s.widest
+	s.widest = s.flying
+	return widest
 }
 
 // refused finds the rows of the records that are bad.

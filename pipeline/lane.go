@@ -271,15 +271,19 @@ func rejectError(code string, r forebay.Reject, cure string) error {
 	}
 }
 
-// backoff waits before the lane starts again: 100 ms x 2^n up to 30 s, with full jitter.
+// backoff waits before the lane starts again: 100 ms x 2^n up to 30 s, with full jitter. Where the target refused for
+// now and there is a limiter, it waits as long as the target asked.
 func (l *lane) backoff(ctx context.Context, cause error) error {
 	ceiling := backoffMax
 	if l.attempts < 9 {
 		ceiling = min(backoffMax, backoffMin<<l.attempts)
 	}
 	wait := time.Duration(rand.Int64N(int64(ceiling)) + 1)
-	if e, ok := errors.AsType[*forebay.Error](cause); ok && e.RetryAfter > wait {
-		wait = e.RetryAfter
+	if e, ok := errors.AsType[*forebay.Error](cause); ok {
+		if e.Class == forebay.ClassThrottled && l.run.limiter != nil {
+			wait = e.RetryAfter // it says when anything is tried
+		}
+		wait = max(wait, e.RetryAfter)
 	}
 	l.attempts++
 	l.health.fails(cause, false, time.Now())

@@ -64,6 +64,7 @@ func (r *run) newOutput(ctx context.Context, number int, layout *forebay.Layout)
 		}
 		lane, err := writer.NewLane(writer.LaneConfig{
 			Backend: backend, Layout: layout, Owner: r.owner, Now: time.Now,
+			Window: func() int { return int(r.knobs.window.Load()) }, Limiter: r.limiter,
 		})
 		if err != nil {
 			return nil, err
@@ -108,8 +109,7 @@ func (o *commitOutput) cut(ctx context.Context, t *transaction) error {
 	if o.progress {
 		progress = t.progress
 	}
-	o.lane.Cut(ctx, progress, t.letters, t)
-	return nil
+	return o.lane.Cut(ctx, writer.LaneCut{Progress: progress, Letters: t.letters, Tag: t})
 }
 
 func (o *commitOutput) settled(ctx context.Context, block bool) *outcome {

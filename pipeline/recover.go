@@ -12,6 +12,7 @@ import (
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/checkpoint"
 	"github.com/forebay-io/forebay/internal/fault"
+	"github.com/forebay-io/forebay/writer"
 )
 
 // recover brings the run to the point where its lanes can start. The order is the guarantee:
@@ -265,13 +266,22 @@ func (r *run) deal(plan []checkpoint.Resume) {
 		})
 	}
 	r.lanes = laneCount(r.config.Lanes, r.queue.left)
-	keyed := false
+	r.knob()
+}
+
+// knob sets what may change while the run delivers, and gives lanes that write over a network one limiter.
+func (r *run) knob() {
+	var to forebay.BackendInfo
 	if s, ok := r.target.(forebay.Sequencer); ok {
-		keyed = s.Backend().Tablets().Keyed
+		to = s.Backend().Tablets()
 	}
-	size := r.config.commitBytes(r.lanes, keyed)
+	r.knobs.window.Store(int64(r.window()))
+	if to.Network {
+		r.limiter = writer.NewLaneLimiter(r.lanes, r.window(), time.Now)
+	}
+	size := r.config.commitBytes(r.lanes, to.Keyed)
 	r.knobs.bytes.Store(int64(size))
-	r.knobs.bytesMax.Store(int64(max(size, r.config.commitBytesMax(r.lanes, keyed))))
+	r.knobs.bytesMax.Store(int64(max(size, r.config.commitBytesMax(r.lanes, to.Keyed))))
 	interval := r.config.Checkpoint.Interval
 	if interval == 0 {
 		interval = plainInterval
@@ -279,5 +289,5 @@ func (r *run) deal(plan []checkpoint.Resume) {
 			interval = progressInterval
 		}
 	}
-	r.knobs.interval.Store(int64(interval))
+	r.knobs.interval.Store(int64(interval)) // the last: who sees it may tune
 }

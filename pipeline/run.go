@@ -15,6 +15,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/fault"
+	"github.com/forebay-io/forebay/writer"
 )
 
 // Pipeline delivers one source into one sink.
@@ -93,11 +94,12 @@ type run struct {
 	resumed bool
 	seeded  bool // the target's progress began with this run's fence
 
-	knobs  knobs // what may change while it runs
-	health health
-	totals totals
-	notes  *notebook
-	drain  chan struct{} // closed when the run is to take nothing new
+	knobs   knobs               // what may change while it runs
+	limiter *writer.LaneLimiter // nil unless the target is reached over a network
+	health  health
+	totals  totals
+	notes   *notebook
+	drain   chan struct{} // closed when the run is to take nothing new
 }
 
 // Run reads, transforms and delivers until every split of a bounded source is delivered or ctx ends, which
@@ -172,6 +174,7 @@ func (r *run) close() error {
 // finish; a run that was fenced or whose store is corrupt stops all at once.
 func (r *run) deliver(ctx context.Context) error {
 	r.notes = newNotebook(r.state.checkpoints, r.owner)
+	defer r.watchLimiter()()
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	var watcher sync.WaitGroup

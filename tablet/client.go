@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -68,6 +69,8 @@ type ClientHooks struct {
 	Moved func(from, to string)
 	// Broken is called when a stream of requests to a server breaks.
 	Broken func(address string, cause error)
+	// PartitionCreated is called when a partition that rows of this program needed was made, or was found to be there.
+	PartitionCreated func(table, partition string)
 }
 
 const (
@@ -217,12 +220,14 @@ func (c *Client) dialNode(address string) (*node, error) {
 			return tcp.DialContext(ctx, "tcp", address)
 		}
 	}
+	pool := &wire.Pool{}
 	options := []grpc.DialOption{
+		experimental.WithBufferPool(pool),
 		grpc.WithTransportCredentials(linkCredentials{TransportCredentials: safe, made: n.add}),
 		grpc.WithContextDialer(dialer),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(
-			grpc.ForceCodecV2(wire.Codec{}),
+			grpc.ForceCodecV2(wire.Codec{Pool: pool}),
 			grpc.MaxCallSendMsgSize(int(c.config.MessageBytes+messageRoom)),
 			grpc.MaxCallRecvMsgSize(int(receiveBytesMax)),
 			grpc.MaxRetryRPCBufferSize(0),

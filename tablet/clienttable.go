@@ -110,7 +110,7 @@ func (t *clientTable) Close() error { return nil }
 // Tablets implements forebay.Backend.
 func (t *clientTable) Tablets() forebay.BackendInfo {
 	info := t.known()
-	return forebay.BackendInfo{Table: t.name, Tablets: t.partitions.Tablets(), Keyed: len(info.Key) > 0}
+	return forebay.BackendInfo{Table: t.name, Tablets: t.partitions.Tablets(), Keyed: len(info.Key) > 0, Network: true}
 }
 
 // Encoder implements forebay.Backend.
@@ -172,6 +172,9 @@ func (t *clientTable) createPartition(ctx context.Context, name string) (p Parti
 		p = Partition{Name: m.GetName(), FirstTablet: int(m.GetFirstTablet())}
 		return err
 	})
+	if hook := t.client.config.Hooks.PartitionCreated; hook != nil && err == nil {
+		hook(t.name, p.Name)
+	}
 	return p, err
 }
 
@@ -194,6 +197,11 @@ func (t *clientTable) place(ctx context.Context, tablet int) (wire.Place, *foreb
 	to := wire.Place{TableID: t.id()}
 	to.Partition, to.Tablet = t.partitions.Place(tablet)
 	return to, nil
+}
+
+// InTable implements forebay.Locator.
+func (t *clientTable) InTable(tablet int) (number int, located bool) {
+	return t.partitions.InTable(tablet)
 }
 
 // Locate implements forebay.Locator: it makes the tablet's partition.

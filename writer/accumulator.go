@@ -19,15 +19,19 @@ type accumulator struct {
 	table   string
 	open    []openRequest
 	free    []openRequest
+	kept    int   // bytes of free
+	typical []int // by tablet, the size of the last closed request
 	records int
 	size    int
+	marks   bool // origin is asked for
 }
 
 // openRequest is the request of one tablet while rows are added to it.
 type openRequest struct {
 	tablet int
+	count  int // rows
 	data   []byte
-	rows   []rowMark
+	rows   []rowMark // one for each row, where the accumulator marks them
 	runs   []splitRun
 }
 
@@ -37,22 +41,29 @@ type rowMark struct {
 	sub    uint32
 }
 
+// rowMarkSize is the memory of a rowMark.
+const rowMarkSize = 16
+
 // splitRun says from which row on the rows of a request come from a split.
 type splitRun struct {
 	row   int
 	split string
 }
 
-// freeMax bounds the buffers that wait to be used again.
-const freeMax = 16
+// keptMax bounds the bytes of buffers that wait to be used again.
+const keptMax = 16 << 20
 
-func newAccumulator(backend forebay.Backend, layout *forebay.Layout) (*accumulator, error) {
+// newAccumulator makes an accumulator; with marks it knows the record of each row.
+func newAccumulator(backend forebay.Backend, layout *forebay.Layout, marks bool) (*accumulator, error) {
 	encoder, err := backend.Encoder(layout)
 	if err != nil {
 		return nil, err
 	}
 	info := backend.Tablets()
-	return &accumulator{encoder: encoder, table: info.Table, open: make([]openRequest, info.Tablets)}, nil
+	return &accumulator{
+		encoder: encoder, table: info.Table, marks: marks,
+		open: make([]openRequest, info.Tablets), typical: make([]int, info.Tablets),
+	}, nil
 }
 
 // add encodes the records of the batch. The records that the encoder refuses are not added; they are
@@ -73,35 +84,56 @@ func (a *accumulator) addOne(b *forebay.Batch, i int) (tablet, size int, err err
 		return 0, 0, err
 	}
 	for tablet >= len(a.open) { // partitions come while the writer runs
-		a.open = append(a.open, openRequest{})
+		a.open, a.typical = append(a.open, openRequest{}), append(a.typical, 0)
 	}
 	open := &a.open[tablet]
-	if len(open.rows) == 0 {
+	if open.count == 0 {
 		a.begin(open, tablet)
-	}
-	if split, n := b.SplitID(), len(open.runs); n == 0 || open.runs[n-1].split != split {
-		open.runs = append(open.runs, splitRun{row: len(open.rows), split: split})
 	}
 	before := len(open.data)
 	open.data = a.encoder.Append(open.data)
 	size = len(open.data) - before
-	record := b.Record(i)
-	open.rows = append(open.rows, rowMark{offset: record.Offset, sub: record.Sub})
+	if a.marks {
+		open.mark(b, i)
+	}
+	open.count++
 	a.size += size
 	a.records++
 	return tablet, size, nil
+}
+
+// mark notes which record the next row is.
+func (r *openRequest) mark(b *forebay.Batch, i int) {
+	if split, n := b.SplitID(), len(r.runs); n == 0 || r.runs[n-1].split != split {
+		r.runs = append(r.runs, splitRun{row: r.count, split: split})
+	}
+	record := b.Record(i)
+	r.rows = append(r.rows, rowMark{offset: record.Offset, sub: record.Sub})
 }
 
 // takeOne closes the open request of one tablet.
 func (a *accumulator) takeOne(tablet int) openRequest {
 	taken := a.open[tablet]
 	a.open[tablet] = openRequest{}
+	a.typical[tablet] = len(taken.data)
 	return taken
 }
 
+// reuse is memory for a request of about a size.
+func (a *accumulator) reuse(size int) openRequest {
+	n := len(a.free)
+	if n == 0 {
+		return openRequest{data: make([]byte, 0, size)}
+	}
+	r := a.free[n-1]
+	a.free = a.free[:n-1]
+	a.kept -= r.memory()
+	return r
+}
+
 func (a *accumulator) begin(open *openRequest, tablet int) {
-	if n := len(a.free); n > 0 && open.data == nil {
-		*open, a.free = a.free[n-1], a.free[:n-1]
+	if open.data == nil {
+		*open = a.reuse(a.typical[tablet] + a.typical[tablet]/32)
 	}
 	open.tablet = tablet
 	before := len(open.data)
@@ -113,11 +145,10 @@ func (a *accumulator) begin(open *openRequest, tablet int) {
 func (a *accumulator) take() []openRequest {
 	var taken []openRequest
 	for tablet := range a.open {
-		if len(a.open[tablet].rows) == 0 {
+		if a.open[tablet].count == 0 {
 			continue
 		}
-		taken = append(taken, a.open[tablet])
-		a.open[tablet] = openRequest{}
+		taken = append(taken, a.takeOne(tablet))
 	}
 	a.records, a.size = 0, 0
 	return taken
@@ -130,41 +161,46 @@ func (a *accumulator) drop() {
 	}
 }
 
-// recycle takes the memory of a request that is settled.
+// recycle takes the memory of a request that is settled, unless it is much larger than what it was used for.
 func (a *accumulator) recycle(r openRequest) {
-	if len(a.free) >= freeMax {
+	size := r.memory()
+	if a.kept+size > keptMax || len(r.data) < cap(r.data)/4 {
 		return
 	}
 	clear(r.runs)
 	a.free = append(a.free, openRequest{data: r.data[:0], rows: r.rows[:0], runs: r.runs[:0]})
+	a.kept += size
 }
+
+// memory is what the buffers of the request hold, in bytes.
+func (r *openRequest) memory() int { return cap(r.data) + cap(r.rows)*rowMarkSize }
 
 // request is the sealed form of a closed request.
 func (a *accumulator) request(r *openRequest) forebay.Request {
-	r.data = a.encoder.Seal(r.data, len(r.rows))
-	return forebay.Request{Table: a.table, Tablet: r.tablet, Records: len(r.rows), Data: r.data}
+	r.data = a.encoder.Seal(r.data, r.count)
+	return forebay.Request{Table: a.table, Tablet: r.tablet, Records: r.count, Data: r.data}
 }
 
 // cut is a sealed request with some of the rows of another one, which stays as it is.
 func (a *accumulator) cut(r *openRequest, keep func(row int) bool) openRequest {
-	var cut openRequest
-	if n := len(a.free); n > 0 {
-		cut, a.free = a.free[n-1], a.free[:n-1]
-	}
+	cut := a.reuse(len(r.data))
 	cut.tablet = r.tablet
 	cut.data = a.encoder.Cut(cut.data, r.data, keep)
 	split := 0
-	for i, mark := range r.rows {
-		for split < len(r.runs) && r.runs[split].row <= i {
-			split++
-		}
+	for i := range r.count {
 		if !keep(i) {
 			continue
 		}
-		if id := r.runs[split-1].split; len(cut.runs) == 0 || cut.runs[len(cut.runs)-1].split != id {
-			cut.runs = append(cut.runs, splitRun{row: len(cut.rows), split: id})
+		if a.marks {
+			for split < len(r.runs) && r.runs[split].row <= i {
+				split++
+			}
+			if id := r.runs[split-1].split; len(cut.runs) == 0 || cut.runs[len(cut.runs)-1].split != id {
+				cut.runs = append(cut.runs, splitRun{row: cut.count, split: id})
+			}
+			cut.rows = append(cut.rows, r.rows[i])
 		}
-		cut.rows = append(cut.rows, mark)
+		cut.count++
 	}
 	return cut
 }

@@ -98,7 +98,11 @@ type core struct {
 	asked    bool
 	stopped  bool
 	queues   []*queue // by tablet, nil where nothing was added
-	order    []*queue // in the order of first use, so that the same events give the same actions
+	order    []*queue // in the order of first use
+	agenda   agenda   // by the time at which tick must look at them
+	opened   queueSet // with an open request
+	unnamed  queueSet // that wait for a writer id
+	unplaced line     // that wait for others to be looked up
 	nextID   int64
 	unsettle int       // requests that are not settled
 	flying   int       // requests that wait for an answer
@@ -123,7 +127,7 @@ const (
 
 func newCore(config coreConfig) *core {
 	config.tuning = config.tuning.withDefaults()
-	c := &core{coreConfig: config, roll: 1}
+	c := &core{coreConfig: config, roll: 1, opened: queueSet{}, unnamed: queueSet{}}
 	if config.limits {
 		c.limited = limited{limiter: NewLimiter(LimiterConfig{Bytes: config.bytes}), bytes: config.bytes}
 	}
@@ -140,6 +144,7 @@ func (c *core) add(tablet, size int, now time.Time) (id int64) {
 		if c.deadline > 0 {
 			q.open.expires = now.Add(c.deadline)
 		}
+		c.opened.add(q)
 		c.nextID++
 		c.unsettle++
 	}
@@ -157,13 +162,21 @@ func (c *core) add(tablet, size int, now time.Time) (id int64) {
 	return r.id
 }
 
+// quiet reports whether a row of a size only makes the open request of the tablet larger: then add needs no time.
+func (c *core) quiet(tablet, size int) bool {
+	if tablet >= len(c.queues) || c.queues[tablet] == nil || c.queues[tablet].open == nil {
+		return false
+	}
+	return forebay.Bytes(c.queues[tablet].open.size+size) < c.tuning.BatchSize
+}
+
 func (c *core) queue(tablet int) *queue {
 	for tablet >= len(c.queues) {
 		c.queues = append(c.queues, nil)
 	}
 	q := c.queues[tablet]
 	if q == nil {
-		q = newQueue(tablet)
+		q = newQueue(tablet, len(c.order))
 		c.queues[tablet] = q
 		c.order = append(c.order, q)
 	}
@@ -175,8 +188,12 @@ func (c *core) close(q *queue) {
 		return
 	}
 	c.act(q, action{kind: actClose, id: q.open.id})
+	if last := q.newest(); last != nil && q.open.expires.Before(last.expires) {
+		q.unordered = true
+	}
 	q.ready = append(q.ready, q.open)
 	q.open = nil
+	delete(c.opened, q)
 }
 
 func (c *core) act(q *queue, a action) {
@@ -188,33 +205,57 @@ func (c *core) act(q *queue, a action) {
 // has.
 func (c *core) tick(now time.Time) {
 	c.now = now
-	for _, q := range c.order {
-		if q.open != nil && now.Sub(q.open.opened) >= c.tuning.BatchTimeout {
-			c.close(q)
-		}
-		c.pump(q)
+	for _, q := range c.agenda.take(now) {
+		c.look(q)
 	}
 	c.release()
+}
+
+// look is what tick does with a queue.
+func (c *core) look(q *queue) {
+	if q.open != nil && c.now.Sub(q.open.opened) >= c.tuning.BatchTimeout {
+		c.close(q)
+	}
+	c.pump(q)
 }
 
 // flush closes every open request.
 func (c *core) flush(now time.Time) {
 	c.now = now
-	for _, q := range c.order {
+	for _, q := range c.opened.sorted() {
 		c.close(q)
 		c.pump(q)
 	}
 }
 
+// relieve closes every open request where others wait for memory and nothing is under way: only so the bytes come back
+// soon. While something is under way its answer brings bytes, and small requests would make the target slower.
+func (c *core) relieve(now time.Time) {
+	if c.flying+c.locating == 0 && !c.asked {
+		c.flush(now)
+	}
+}
+
+// flushUntil closes every open request, and has them expire then.
+func (c *core) flushUntil(expires, now time.Time) {
+	for q := range c.opened {
+		q.open.expires = expires
+	}
+	c.flush(now)
+}
+
 // tune changes the knobs: for the open requests and for all that follow. A smaller window drains.
 func (c *core) tune(t Tuning, now time.Time) {
-	c.tuning = t.withDefaults()
+	c.tuning, c.now = t.withDefaults(), now
 	for _, q := range c.order {
 		if q.open != nil && forebay.Bytes(q.open.size) >= c.tuning.BatchSize {
 			c.close(q)
 		}
 	}
-	c.tick(now)
+	for _, q := range c.order {
+		c.look(q)
+	}
+	c.release()
 }
 
 // identify is the target's answer to actInit. With an error, which no further attempt will mend, the rows that wait
@@ -224,12 +265,14 @@ func (c *core) identify(writerID string, err error, now time.Time) {
 	if err == nil {
 		c.writerID = writerID
 	}
-	for _, q := range c.order {
+	waiting := c.unnamed.sorted()
+	clear(c.unnamed)
+	for _, q := range waiting {
 		if err != nil && q.writerID == "" && len(q.ready) > 0 {
 			c.fail(q, err)
 		}
 	}
-	for _, q := range c.order {
+	for _, q := range waiting {
 		c.pump(q)
 	}
 }
@@ -255,8 +298,11 @@ func (c *core) located(tablet int, err error, now time.Time) {
 		q.misses++
 		q.locateDue = now.Add(c.wait(q.misses))
 	}
-	for _, other := range c.order {
-		c.pump(other)
+	c.pump(q)
+	for c.locating < locatingMax && c.unplaced.len() > 0 {
+		next := c.unplaced.pop()
+		next.unplaced = false
+		c.pump(next)
 	}
 }
 
@@ -280,36 +326,47 @@ func (c *core) fail(q *queue, err error) {
 
 // wake is when tick must be called next; the zero time is never.
 func (c *core) wake() time.Time {
-	var next time.Time
-	earlier := func(t time.Time) {
-		if next.IsZero() || t.Before(next) {
-			next = t
-		}
+	if c.stopped {
+		return time.Time{}
 	}
-	if len(c.limited.waiting) > 0 && !c.limited.until.IsZero() {
-		earlier(c.limited.until)
-	}
-	for _, q := range c.order {
-		if q.open != nil {
-			earlier(q.open.opened.Add(c.tuning.BatchTimeout))
-		}
-		if r := q.oldest(); c.deadline > 0 && r != nil {
-			earlier(r.expires)
-		}
-		// What was due when the queue was pumped and was not sent waits for another event.
-		if q.place == placeUnknown && c.locates && q.locateDue.After(q.pumped) && q.busy() {
-			earlier(q.locateDue)
-		}
-		for _, r := range q.sent {
-			if !r.flying && r.due.After(q.pumped) {
-				earlier(r.due)
-			}
-		}
-		if len(q.ready) > 0 && q.ready[0].due.After(q.pumped) {
-			earlier(q.ready[0].due)
-		}
+	next := c.agenda.next()
+	if until := c.limited.until; c.limited.waiting.len() > 0 && !until.IsZero() {
+		next = earlier(next, until)
 	}
 	return next
+}
+
+// earlier is the earlier one of two times, of which the zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// due is when tick must look at a queue that was just pumped; the zero time is never. What is due now and was not sent
+// waits for another event.
+func (c *core) due(q *queue) (due time.Time) {
+	if q.open != nil {
+		due = q.open.opened.Add(c.tuning.BatchTimeout)
+	}
+	if c.deadline > 0 {
+		if first := q.expires(); !first.IsZero() {
+			due = earlier(due, first)
+		}
+	}
+	if q.place == placeUnknown && c.locates && q.locateDue.After(c.now) && q.waits() {
+		due = earlier(due, q.locateDue)
+	}
+	for _, r := range q.sent {
+		if !r.flying && r.due.After(c.now) {
+			due = earlier(due, r.due)
+		}
+	}
+	if len(q.ready) > 0 && q.ready[0].due.After(c.now) {
+		due = earlier(due, q.ready[0].due)
+	}
+	return due
 }
 
 // wait is the back-off after a number of failures.

@@ -18,7 +18,7 @@ import (
 // review them like code. Each block is one or more events; what the core wants done follows the line.
 //
 //	writer [size=BYTES] [timeout=DURATION] [retries=N|unlimited] [inflight=N] [deadline=DURATION] [jitter]
-//	       [plain] [locates] [partial]       a new writer
+//	       [plain] [locates] [partial] [limits]         a new writer
 //	add TABLET SIZE            a row            tick DURATION    the clock moves, and the core looks
 //	flush                      send all         identify ID      the target gives a writer id, or -: never
 //	located TABLET [ok|never|later]             the tablet was looked up
@@ -72,6 +72,8 @@ func newScript(t *testing.T, options []string) *script {
 			config.locates = true
 		case "partial":
 			config.partial = true
+		case "limits":
+			config.limits = true
 		default:
 			knob(t, &config.tuning, o)
 		}
@@ -219,6 +221,9 @@ func (s *script) outcome(state bool) string {
 			fmt.Fprintf(&out, "  send %d to tablet %d", a.id, a.tablet)
 			if a.sequence != noSequence {
 				fmt.Fprintf(&out, " as %s #%d", a.writerID, a.sequence)
+			}
+			if !a.expires.IsZero() {
+				fmt.Fprintf(&out, ", to be applied within %s", a.expires.Sub(s.now))
 			}
 			out.WriteString("\n")
 		case actReject:

@@ -7,7 +7,7 @@
 //	tuning.go       the knobs that change while it runs, profiles, the back-off
 //	accumulator.go  stage 4: rows of each tablet in the data of an open request
 //	core.go         the state machine: requests from open to settled; no goroutine, clock or I/O
-//	queue.go        the requests of one tablet in the core, and their numbers
+//	queue.go        the requests of one tablet in the core, their numbers, and which tablets an event concerns
 //	send.go         what the core sends and when: window, look-ups, deadlines, numbering anew, splitting
 //	answer.go       what the core makes of answers: retries, remainders, moves, gaps
 //	limiter.go      Limiter: how many requests may be in flight, learned from latency and refusals; pure
@@ -20,7 +20,8 @@
 //	receipt.go      Receipt: the outcome of one appended row
 //	hooks.go        Hooks: telemetry
 //	typed.go        Typed: rows from Go structs
-//	lane.go         Lane: what one lane of a pipeline sends, transaction by transaction
+//	lane.go         Lane: what one lane of a pipeline sends, transaction by transaction; LaneLimiter: what bounds all
+//	                lanes that write over a network
 //
 // testdata shows the state machine at work: begin with 01_happy_path.txt.
 //

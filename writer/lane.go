@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/fault"
 )
 
-// LaneWindow is the number of commits of a lane that may wait for their answer.
+// LaneWindow is the most commits of a lane that may wait for their answer.
 const LaneWindow = 3
 
 // LaneConfig is what a Lane needs to know.
@@ -20,6 +21,10 @@ type LaneConfig struct {
 	Backend forebay.Backend
 	Layout  *forebay.Layout
 	Owner   forebay.Owner
+	// Window says how many commits may wait for their answer now, 1 to LaneWindow; nil is LaneWindow.
+	Window func() int
+	// Limiter is shared by all lanes that write to a target over a network; nil where the window alone bounds commits.
+	Limiter *LaneLimiter
 	// Now gives the current time for the latency of commits.
 	Now func() time.Time
 }
@@ -28,14 +33,16 @@ type LaneConfig struct {
 // the dead letters and the progress together. Commits are answered in the order in which they were cut.
 //
 // Concurrency: one goroutine, but for Run.
-// Limits: LaneWindow commits wait for their answer.
+// Limits: Window commits wait for their answer.
 type Lane struct {
 	rows      *accumulator
 	committer forebay.Committer
 	owner     forebay.Owner
+	window    func() int
+	limiter   *LaneLimiter
 	now       func() time.Time
 
-	submitted chan *LaneCommit // to Run; capacity is the window, so that Cut never waits for it
+	submitted chan *LaneCommit // to Run; capacity is the largest window, so that Cut never waits for it
 	settled   chan *LaneCommit // from Run; same capacity
 	waiting   int
 }
@@ -58,6 +65,7 @@ type LaneCommit struct {
 	requests []openRequest
 	wait     func(context.Context) forebay.Answer
 	cut      time.Time
+	started  time.Time // by the limiter
 }
 
 // NewLane makes the lane's writer. The backend must be a Committer.
@@ -66,12 +74,16 @@ func NewLane(config LaneConfig) (*Lane, error) {
 	if !ok {
 		return nil, forebay.Errorf("open lane", forebay.ClassMisconfigured, "the target cannot take a lane's commit")
 	}
-	rows, err := newAccumulator(config.Backend, config.Layout)
+	rows, err := newAccumulator(config.Backend, config.Layout, true)
 	if err != nil {
 		return nil, err
 	}
+	if config.Window == nil {
+		config.Window = func() int { return LaneWindow }
+	}
 	return &Lane{
 		rows: rows, committer: committer, owner: config.Owner, now: config.Now,
+		window: config.Window, limiter: config.Limiter,
 		submitted: make(chan *LaneCommit, LaneWindow),
 		settled:   make(chan *LaneCommit, LaneWindow),
 	}, nil
@@ -83,6 +95,9 @@ func (l *Lane) Run(ctx context.Context) {
 	for c := range l.submitted {
 		c.Answer = c.wait(ctx)
 		fault.Hit(fault.CommitAcked)
+		if l.limiter != nil {
+			l.limiter.finish(int(c.Size), c.started, &c.Answer)
+		}
 		l.settled <- c
 	}
 }
@@ -104,14 +119,31 @@ func (l *Lane) Pending() (records int, size forebay.Bytes) {
 func (l *Lane) Waiting() int { return l.waiting }
 
 // Full reports whether the window is full: Settled must give a commit back before the next Cut.
-func (l *Lane) Full() bool { return l.waiting == LaneWindow }
+func (l *Lane) Full() bool { return l.waiting >= min(max(l.window(), 1), LaneWindow) }
+
+// LaneCut is what goes with the rows of a transaction.
+type LaneCut struct {
+	Progress []forebay.SplitProgress
+	Letters  []forebay.DeadLetter
+	// Tag is the caller's.
+	Tag any
+}
 
 // Cut sends everything since the last one as one transaction with the progress and the dead letters. It
 // returns when the target has decided the order; the answer comes through Settled.
-func (l *Lane) Cut(ctx context.Context, progress []forebay.SplitProgress, letters []forebay.DeadLetter, tag any) {
-	c := &LaneCommit{Tag: tag, Records: l.rows.records, Size: forebay.Bytes(l.rows.size), cut: l.now()}
+//
+// Errors: the ctx's, before anything was sent; what was written stays pending.
+// Blocking: with a Limiter, until that lets the commit start.
+func (l *Lane) Cut(ctx context.Context, t LaneCut) error {
+	c := &LaneCommit{Tag: t.Tag, Records: l.rows.records, Size: forebay.Bytes(l.rows.size), cut: l.now()}
+	if l.limiter != nil {
+		var err error
+		if c.started, err = l.limiter.start(ctx, int(c.Size)); err != nil {
+			return err
+		}
+	}
 	c.requests = l.rows.take()
-	c.commit = forebay.Commit{Owner: l.owner, Progress: progress, DeadLetters: letters}
+	c.commit = forebay.Commit{Owner: l.owner, Progress: t.Progress, DeadLetters: t.Letters}
 	c.commit.Requests = make([]forebay.Request, len(c.requests))
 	for i := range c.requests {
 		c.commit.Requests[i] = l.rows.request(&c.requests[i])
@@ -120,6 +152,7 @@ func (l *Lane) Cut(ctx context.Context, progress []forebay.SplitProgress, letter
 	c.wait = l.committer.Commit(ctx, &c.commit)
 	l.waiting++
 	l.submitted <- c
+	return nil
 }
 
 // Settled gives back the oldest commit that is answered. With block it waits for one until ctx ends; without,
@@ -164,7 +197,7 @@ func (c *LaneCommit) refused() []forebay.Reject {
 		if row.Request < 0 || row.Request >= len(c.requests) {
 			continue
 		}
-		if row.Row < 0 || row.Row >= len(c.requests[row.Request].rows) {
+		if row.Row < 0 || row.Row >= c.requests[row.Request].count {
 			continue
 		}
 		rejects = append(rejects, forebay.Reject{
@@ -191,3 +224,133 @@ func (l *Lane) Drop() { l.rows.drop() }
 func (l *Lane) Close() { close(l.submitted) }
 
 func asError(err error) (*forebay.Error, bool) { return errors.AsType[*forebay.Error](err) }
+
+// LaneLimiter lets the commits of all lanes that write to one target over a network start when its Limiter says so, in
+// the order in which they asked. It counts a commit as one request: the most that it grows to is the window of each
+// lane.
+//
+// A target in this process needs none: the latency of its commits is that of a shared sync, which more commits in
+// flight do not make longer, and its queue refuses nothing that the windows of the lanes let through.
+//
+// Concurrency: safe.
+type LaneLimiter struct {
+	lanes int
+	now   func() time.Time
+
+	mu      sync.Mutex
+	limiter *Limiter
+	queue   []*laneTurn // who waits; the first one asks
+}
+
+// laneTurn is a commit that waits to start.
+type laneTurn struct {
+	size int
+	wake chan struct{} // capacity 1: there may be room, or it is the first now
+}
+
+// NewLaneLimiter makes the limiter of so many lanes, each with a window of so many commits.
+func NewLaneLimiter(lanes, window int, now func() time.Time) *LaneLimiter {
+	l := &LaneLimiter{lanes: max(lanes, 1), now: now}
+	l.limiter = NewLimiter(l.config(window))
+	return l
+}
+
+func (l *LaneLimiter) config(window int) LimiterConfig {
+	return LimiterConfig{Requests: l.lanes * min(max(window, 1), LaneWindow)}
+}
+
+// SetWindow changes the window of each lane.
+func (l *LaneLimiter) SetWindow(window int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limiter.SetMax(l.config(window))
+	l.wakeLocked()
+}
+
+// State is a look at the limiter.
+func (l *LaneLimiter) State() LimiterState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limiter.State()
+}
+
+// start waits until a commit may start, and counts it from then on.
+//
+// Errors: the ctx's; the commit is not counted.
+func (l *LaneLimiter) start(ctx context.Context, size int) (time.Time, error) {
+	turn := &laneTurn{size: size, wake: make(chan struct{}, 1)}
+	l.mu.Lock()
+	l.queue = append(l.queue, turn)
+	l.mu.Unlock()
+	var timer *time.Timer
+	for {
+		now := l.now()
+		at, started := l.try(turn, now)
+		if started {
+			return now, nil
+		}
+		var due <-chan time.Time
+		if !at.IsZero() {
+			if timer == nil {
+				timer = time.NewTimer(at.Sub(now))
+				defer timer.Stop()
+			} else {
+				timer.Reset(at.Sub(now))
+			}
+			due = timer.C
+		}
+		select {
+		case <-turn.wake:
+		case <-due:
+		case <-ctx.Done():
+			l.leave(turn)
+			return now, context.Cause(ctx)
+		}
+	}
+}
+
+// try starts the commit if it is the first that waits and there is room. If not, at is when to ask again; the zero
+// time is when it is woken.
+func (l *LaneLimiter) try(turn *laneTurn, now time.Time) (at time.Time, started bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queue[0] != turn {
+		return time.Time{}, false
+	}
+	if at, started = l.limiter.Ready(turn.size, now); !started {
+		return at, false
+	}
+	l.limiter.Start(turn.size, now)
+	l.queue = slices.Delete(l.queue, 0, 1)
+	l.wakeLocked()
+	return time.Time{}, true
+}
+
+func (l *LaneLimiter) leave(turn *laneTurn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = slices.DeleteFunc(l.queue, func(other *laneTurn) bool { return other == turn })
+	l.wakeLocked()
+}
+
+// finish counts the answer to a commit.
+func (l *LaneLimiter) finish(size int, started time.Time, answer *forebay.Answer) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limiter.Finish(Completion{
+		Size: size, Started: started, Signal: SignalOf(*answer), RetryAfter: answer.RetryAfter, Pressure: answer.Pressure,
+	}, now)
+	l.wakeLocked()
+}
+
+// wakeLocked has the first commit that waits ask again.
+func (l *LaneLimiter) wakeLocked() {
+	if len(l.queue) == 0 {
+		return
+	}
+	select {
+	case l.queue[0].wake <- struct{}{}:
+	default:
+	}
+}

@@ -103,7 +103,12 @@ func (w *laneWorld) write(split string, rows ...int64) []forebay.Reject {
 	return w.lane.Write(w.batch)
 }
 
-func (w *laneWorld) cut(tag any) { w.lane.Cut(w.t.Context(), nil, nil, tag) }
+func (w *laneWorld) cut(tag any) {
+	w.t.Helper()
+	if err := w.lane.Cut(w.t.Context(), LaneCut{Tag: tag}); err != nil {
+		w.t.Error(err)
+	}
+}
 
 // late answers after a second of fake time, or when its caller gives up.
 func late(ctx context.Context, _ int, _ *forebay.Commit) forebay.Answer {
@@ -111,6 +116,54 @@ func late(ctx context.Context, _ int, _ *forebay.Commit) forebay.Answer {
 		return forebay.Answer{Code: forebay.CodeOK}
 	}
 	return forebay.Answer{Code: forebay.CodeTimeout}
+}
+
+// The window may change between two commits; a commit that waits for the limiter is not sent, and what was written
+// stays when it gives up.
+func TestLaneHeedsItsWindowAndItsLimiter(t *testing.T) {
+	t.Parallel()
+	inLane(t, func(t *testing.T, w *laneWorld) {
+		window := 1
+		w.lane.window = func() int { return window }
+		w.lane.limiter = NewLaneLimiter(2, 3, time.Now)
+		w.backend.answer = late
+		w.write("a", 1)
+		w.cut(nil)
+		if !w.lane.Full() {
+			t.Error("a window of 1 has room beside a commit")
+		}
+		window = 2
+		if w.lane.Full() {
+			t.Error("a window of 2 has no room beside one commit")
+		}
+		w.write("a", 2, 3)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := w.lane.Cut(ctx, LaneCut{}); err == nil {
+			t.Error("a second commit was sent, and the limiter begins with one")
+		}
+		if records, _ := w.lane.Pending(); records != 2 || w.lane.Waiting() != 1 || len(w.backend.order) != 1 {
+			t.Errorf("%d records pending, %d commits waiting, %d sent", records, w.lane.Waiting(), len(w.backend.order))
+		}
+		w.cut(nil) // once the first is answered, the limiter has room
+		for range 2 {
+			if c := w.lane.Settled(t.Context(), true); c == nil || c.Answer.Code != forebay.CodeOK {
+				t.Errorf("%+v", c)
+			}
+		}
+		if s := w.lane.limiter.State(); s.InFlight != 0 || s.Changes[ReasonRoom] == 0 {
+			t.Errorf("%+v", s)
+		}
+		window = 9
+		for range LaneWindow {
+			w.cut(nil)
+		}
+		if !w.lane.Full() {
+			t.Error("a lane has room beyond its largest window")
+		}
+		for w.lane.Settled(t.Context(), true) != nil {
+		}
+	})
 }
 
 func TestLaneAnswersInOrderWithinItsWindow(t *testing.T) {
@@ -201,7 +254,9 @@ func TestLaneCommitCarriesEverything(t *testing.T) {
 		progress := []forebay.SplitProgress{{Split: "a", Version: 4}}
 		letters := []forebay.DeadLetter{{Reject: forebay.Reject{Code: "x"}}}
 		w.write("a", 1, 2, 3)
-		w.lane.Cut(t.Context(), progress, letters, nil)
+		if err := w.lane.Cut(t.Context(), LaneCut{Progress: progress, Letters: letters}); err != nil {
+			t.Error(err)
+		}
 		c := w.lane.Settled(t.Context(), true)
 		if c.Answer.Code != forebay.CodeDuplicate || len(c.Refused) != 0 {
 			t.Errorf("%+v", c)
@@ -324,8 +379,8 @@ func TestLaneNeverSharesABuffer(t *testing.T) {
 				t.Fatalf("commit %d has %v, want %v", i, w.backend.order[i], want[i])
 			}
 		}
-		if free := len(w.lane.rows.free); free == 0 || free > freeMax {
-			t.Errorf("%d buffers wait for their next use", free)
+		if free, kept := len(w.lane.rows.free), w.lane.rows.kept; free == 0 || kept > keptMax {
+			t.Errorf("%d buffers with %d bytes wait for their next use", free, kept)
 		}
 	})
 }

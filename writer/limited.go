@@ -3,7 +3,6 @@
 package writer
 
 import (
-	"slices"
 	"time"
 
 	"github.com/forebay-io/forebay"
@@ -15,8 +14,8 @@ import (
 type limited struct {
 	limiter *Limiter // nil where nothing but the window bounds requests
 	bytes   forebay.Bytes
-	waiting []*queue // that found no room, in the order in which they asked
-	turn    *queue   // the one whose turn it is
+	waiting line   // queues that found no room, in the order in which they asked
+	turn    *queue // the one whose turn it is
 	denied  bool
 	until   time.Time // when to ask again; zero: after the next answer
 }
@@ -28,15 +27,19 @@ func (c *core) admit(q *queue, r *request) bool {
 	if l.limiter == nil {
 		return true
 	}
-	if l.turn != q && len(l.waiting) > 0 {
-		l.wait(q, len(l.waiting))
+	if l.turn != q && l.waiting.len() > 0 {
+		if !q.limited {
+			q.limited = true
+			l.waiting.push(q)
+		}
 		return false
 	}
 	c.bound()
 	at, ok := l.limiter.Ready(r.size, c.now)
 	if !ok {
-		l.denied, l.until = true, at
-		l.wait(q, 0)
+		// It was at the head of the line, or there is none.
+		l.denied, l.until, q.limited = true, at, true
+		l.waiting.pushFront(q)
 		return false
 	}
 	l.turn = nil // with more to send it waits behind the others
@@ -53,13 +56,6 @@ func (c *core) bound() {
 	}
 }
 
-func (l *limited) wait(q *queue, at int) {
-	if !q.limited {
-		q.limited = true
-		l.waiting = slices.Insert(l.waiting, at, q)
-	}
-}
-
 // landed tells the limiter of an answer.
 func (c *core) landed(r *request, answer *forebay.Answer) {
 	if c.limited.limiter != nil {
@@ -73,9 +69,8 @@ func (c *core) landed(r *request, answer *forebay.Answer) {
 // release lets the queues that wait send, one request each in turn, while there is room.
 func (c *core) release() {
 	l := &c.limited
-	for len(l.waiting) > 0 && !c.stopped {
-		q := l.waiting[0]
-		l.waiting = slices.Delete(l.waiting, 0, 1)
+	for l.waiting.len() > 0 && !c.stopped {
+		q := l.waiting.pop()
 		q.limited = false
 		l.turn, l.denied = q, false
 		c.pump(q)

@@ -152,9 +152,7 @@ func (p *pacer) finish(c Completion, now time.Time) (changed, raised bool) {
 			raised = p.raise(now)
 		}
 	case tried:
-		p.trial = false
-		p.trials++
-		p.until = now.Add(p.trialWait())
+		p.trialFailed(now)
 	}
 	return changed, raised
 }
@@ -182,13 +180,20 @@ func (p *pacer) close(told time.Duration, now time.Time) {
 func (p *pacer) stillClosed(c Completion, tried bool, now time.Time) {
 	p.told = min(max(c.RetryAfter, 0), retryAfterMax)
 	if tried {
-		p.trial = false
-		p.trials++
-		p.until = now.Add(p.trialWait())
+		p.trialFailed(now)
 		return
 	}
 	p.refused++
 	if until := now.Add(p.told); until.After(p.until) {
+		p.until = until
+	}
+}
+
+// trialFailed has the next trial wait, and longer where another refusal asked for it meanwhile.
+func (p *pacer) trialFailed(now time.Time) {
+	p.trial = false
+	p.trials++
+	if until := now.Add(p.trialWait()); until.After(p.until) {
 		p.until = until
 	}
 }

@@ -177,3 +177,23 @@ func TestSignalOfAnswers(t *testing.T) {
 		}
 	}
 }
+
+// What one refusal asks for is not shortened by the refusal of a trial that began before it.
+func TestATrialThatIsRefusedDoesNotShortenTheWait(t *testing.T) {
+	t.Parallel()
+	l := NewLimiter(LimiterConfig{Requests: 4})
+	l.limit = 4
+	begun := simStart
+	for range 2 {
+		l.Start(1, begun)
+	}
+	l.Finish(Completion{Size: 1, Started: begun, Signal: SignalOverload}, begun)
+	trial := begun.Add(time.Second)
+	l.Start(1, trial)
+	asked := trial.Add(time.Millisecond)
+	l.Finish(Completion{Size: 1, Started: begun, Signal: SignalOverload, RetryAfter: 2 * time.Second}, asked)
+	l.Finish(Completion{Size: 1, Started: trial, Signal: SignalOverload}, asked)
+	if at, ok := l.Ready(1, asked); ok || at.Before(asked.Add(2*time.Second)) {
+		t.Errorf("the next trial may start at %s; the target asked for 2s from %s", at, asked)
+	}
+}

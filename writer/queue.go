@@ -3,6 +3,9 @@
 package writer
 
 import (
+	"cmp"
+	"container/heap"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -36,13 +39,18 @@ type request struct {
 // queue holds the requests of one tablet, in the order of their rows: sent, then ready, then open.
 type queue struct {
 	tablet int
-	pumped time.Time // when it was last looked at
+	number int // in the order of first use
 	open   *request
 	ready  []*request // closed, without a number
 	sent   []*request // with a number, in its order: in flight, or to be sent again
 	flying int
-	// limited says that the queue waits for room in the limiter.
-	limited bool
+
+	due      time.Time // when tick must look at it
+	planned  int       // its place on the agenda
+	limited  bool      // it waits for room in the limiter
+	unplaced bool      // it waits for others to be looked up
+	// unordered says that a request may expire before one that is older.
+	unordered bool
 
 	writerID string // what the numbers count under; empty until there is one
 	used     string // the one before
@@ -78,24 +86,45 @@ const (
 	noNumber = -1
 )
 
-func newQueue(tablet int) *queue {
-	return &queue{tablet: tablet, cut: noCut, acked: noNumber, stale: noNumber}
+func newQueue(tablet, number int) *queue {
+	return &queue{tablet: tablet, number: number, planned: unplanned, cut: noCut, acked: noNumber, stale: noNumber}
 }
 
-// busy reports whether there is anything in the queue.
-func (q *queue) busy() bool { return q.open != nil || len(q.ready)+len(q.sent) > 0 }
+// waits reports whether there is anything in the queue that is not in flight.
+func (q *queue) waits() bool { return q.open != nil || len(q.ready) > 0 || len(q.sent) > q.flying }
 
-// oldest is the request whose deadline comes first.
-func (q *queue) oldest() *request {
+// newest is the last request that is closed; nil where there is none.
+func (q *queue) newest() *request {
+	if n := len(q.ready); n > 0 {
+		return q.ready[n-1]
+	}
+	if n := len(q.sent); n > 0 {
+		return q.sent[n-1]
+	}
+	return nil
+}
+
+// expires is the first deadline in the queue; the zero time is none. It is that of the oldest request, unless the
+// deadlines are not in order.
+func (q *queue) expires() (first time.Time) {
+	q.unordered = q.unordered && len(q.sent)+len(q.ready) > 0
 	for _, r := range q.sent {
-		if !r.expired {
-			return r
+		if r.expired {
+			continue
+		}
+		if first = earlier(first, r.expires); !q.unordered {
+			return first
 		}
 	}
-	if len(q.ready) > 0 {
-		return q.ready[0]
+	for _, r := range q.ready {
+		if first = earlier(first, r.expires); !q.unordered {
+			return first
+		}
 	}
-	return q.open
+	if q.open != nil {
+		first = earlier(first, q.open.expires)
+	}
+	return first
 }
 
 // next is the request that may be sent now: with an order the first one to be sent again, else the next ready one. W4:
@@ -141,7 +170,10 @@ func (q *queue) remove(r *request) {
 		q.sent = slices.Delete(q.sent, i, i+1)
 		return
 	}
-	if i := slices.Index(q.ready, r); i >= 0 {
+	switch i := slices.Index(q.ready, r); {
+	case i == 0:
+		q.ready = q.ready[1:]
+	case i > 0:
 		q.ready = slices.Delete(q.ready, i, i+1)
 	}
 }
@@ -192,4 +224,119 @@ func (q *queue) restart(renew bool) {
 func (r *request) unnumber() {
 	r.sequence = noSequence
 	r.trying, r.doubtful, r.behind = false, false, 0
+}
+
+// How the core finds the queues that an event concerns, however many tablets there are. Where several are concerned
+// they come in the order of first use, or of their waiting, so that the same events give the same actions.
+
+// agenda holds the queues that tick must look at, the next one first. It is a heap for container/heap.
+type agenda []*queue
+
+// Len implements heap.Interface.
+func (a *agenda) Len() int { return len(*a) }
+
+// Less implements heap.Interface.
+func (a *agenda) Less(i, j int) bool { return (*a)[i].due.Before((*a)[j].due) }
+
+// Swap implements heap.Interface.
+func (a *agenda) Swap(i, j int) {
+	h := *a
+	h[i], h[j] = h[j], h[i]
+	h[i].planned, h[j].planned = i, j
+}
+
+// Push implements heap.Interface.
+func (a *agenda) Push(x any) {
+	q := x.(*queue)
+	q.planned = len(*a)
+	*a = append(*a, q)
+}
+
+// Pop implements heap.Interface.
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	q := (*a)[last]
+	(*a)[last] = nil
+	*a = (*a)[:last]
+	q.planned = unplanned
+	return q
+}
+
+// unplanned is the place of a queue that is not on the agenda.
+const unplanned = -1
+
+// plan puts the queue where its time is; the zero time is never.
+func (a *agenda) plan(q *queue, due time.Time) {
+	switch {
+	case due.IsZero() && q.planned != unplanned:
+		heap.Remove(a, q.planned)
+	case due.IsZero():
+	case q.planned == unplanned:
+		q.due = due
+		heap.Push(a, q)
+	case !due.Equal(q.due):
+		q.due = due
+		heap.Fix(a, q.planned)
+	}
+}
+
+// next is when tick must look at a queue; the zero time is never.
+func (a *agenda) next() time.Time {
+	if len(*a) == 0 {
+		return time.Time{}
+	}
+	return (*a)[0].due
+}
+
+// take takes the queues that are due off the agenda.
+func (a *agenda) take(now time.Time) []*queue {
+	var due []*queue
+	for len(*a) > 0 && !now.Before((*a)[0].due) {
+		due = append(due, heap.Pop(a).(*queue))
+	}
+	slices.SortFunc(due, byNumber)
+	return due
+}
+
+func byNumber(a, b *queue) int { return cmp.Compare(a.number, b.number) }
+
+// queueSet is queues without an order.
+type queueSet map[*queue]struct{}
+
+func (s queueSet) add(q *queue) { s[q] = struct{}{} }
+
+// sorted are the queues in the order of first use.
+func (s queueSet) sorted() []*queue { return slices.SortedFunc(maps.Keys(s), byNumber) }
+
+// line is queues that wait for their turn.
+type line struct {
+	queues []*queue
+	gone   int // from the front
+}
+
+func (l *line) len() int { return len(l.queues) - l.gone }
+
+func (l *line) push(q *queue) { l.queues = append(l.queues, q) }
+
+// pushFront puts a queue before all others: mostly the one that pop gave last.
+func (l *line) pushFront(q *queue) {
+	if l.gone == 0 {
+		l.queues = slices.Insert(l.queues, 0, q)
+		return
+	}
+	l.gone--
+	l.queues[l.gone] = q
+}
+
+func (l *line) pop() *queue {
+	q := l.queues[l.gone]
+	l.queues[l.gone] = nil
+	l.gone++
+	if l.gone > len(l.queues)/2 {
+		// What has gone is at least as much as what moves.
+		left := copy(l.queues, l.queues[l.gone:])
+		clear(l.queues[left:])
+		l.queues, l.gone = l.queues[:left], 0
+	}
+	return q
 }

@@ -22,8 +22,9 @@ type Receipt struct {
 // Result says what became of a row.
 type Result struct {
 	Applied Applied
-	// Tablet and Offset are where the row lies in the table's log, when it is applied. Offset is NoOffset where the
-	// target only said that a later row of the tablet is there.
+	// Tablet and Offset are where the row lies in the table's log, when it is applied: the tablet's number is the
+	// table's own, also where it has partitions, or -1 where the row came to none. Offset is NoOffset where the target
+	// only said that a later row of the tablet is there.
 	Tablet int
 	Offset int64
 }
@@ -56,7 +57,7 @@ type Outcome struct {
 }
 
 // Tablet is where the rows went.
-func (o Outcome) Tablet() int { return o.request.tablet }
+func (o Outcome) Tablet() int { return o.request.place }
 
 // Rows is the number of rows, in the order of Append.
 func (o Outcome) Rows() int { return o.request.count }
@@ -67,12 +68,20 @@ func (o Outcome) Receipt(row int) Receipt { return Receipt{request: o.request, r
 // Result is what Receipt.Wait returns for the row.
 func (o Outcome) Result(row int) (Result, error) { return o.request.result(row) }
 
+// where names the tablet in messages.
+func (s *sealed) where() string {
+	if s.place < 0 {
+		return s.table
+	}
+	return fmt.Sprintf("%s/%d", s.table, s.place)
+}
+
 // result is the outcome of one row of a settled request.
 func (s *sealed) result(row int) (Result, error) {
-	result := Result{Tablet: s.tablet, Applied: No}
+	result := Result{Tablet: s.place, Applied: No}
 	if reason, ok := s.refusal(row); ok {
 		e := forebay.Errorf("append", forebay.ClassRejected, "%s", reason.Reason)
-		e.Code, e.Tablet = reason.Code, fmt.Sprintf("%s/%d", s.table, s.tablet)
+		e.Code, e.Tablet = reason.Code, s.where()
 		return result, e
 	}
 	p, at := s.pieceOf(row)
@@ -97,7 +106,7 @@ func (s *sealed) result(row int) (Result, error) {
 		return result, err
 	}
 	told := *e // rows share the error of a look-up
-	told.Tablet, told.Records = fmt.Sprintf("%s/%d", s.table, s.tablet), nil
+	told.Tablet, told.Records = s.where(), nil
 	told.Err = fmt.Errorf("%w (the row is %s, after %d attempts)", told.Err, result.Applied, settled.attempts)
 	if result.Applied == No && told.Class == forebay.ClassAmbiguous {
 		told.Class = forebay.ClassTransient

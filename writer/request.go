@@ -15,8 +15,10 @@ type sealed struct {
 	piece // the first one
 	more  []*piece
 
+	id       int64 // of the first one
 	table    string
 	tablet   int
+	place    int // the tablet's number in the table, once it is settled; -1 is unknown
 	count    int
 	opened   time.Time
 	ended    time.Time // when its rows were settled
@@ -90,6 +92,9 @@ func (s *sealed) settle() {
 }
 
 func (s *sealed) refusal(row int) (forebay.RowError, bool) {
+	if len(s.refused) == 0 {
+		return forebay.RowError{}, false
+	}
 	i, ok := slices.BinarySearchFunc(s.refused, row, func(r refusal, row int) int { return r.row - row })
 	if !ok {
 		return forebay.RowError{}, false
@@ -97,19 +102,23 @@ func (s *sealed) refusal(row int) (forebay.RowError, bool) {
 	return s.refused[i].reason, true
 }
 
+// leftOut is how many rows before a row a request that was applied in part was applied without.
+func (p *piece) leftOut(row int) int {
+	rows := p.settled.answer.Rows
+	n, _ := slices.BinarySearchFunc(rows, row, func(r forebay.RowError, row int) int { return r.Row - row })
+	return n
+}
+
 // pieceOf finds a row that was not refused, and how many rows of its piece were applied before it.
 func (s *sealed) pieceOf(number int) (p *piece, at int) {
 	p = &s.piece
+	if p.numbers == nil && len(s.more)+len(p.settled.answer.Rows) == 0 {
+		return p, number
+	}
 	row, ok := p.row(number)
 	for i := 0; !ok && i < len(s.more); i++ {
 		p = s.more[i]
 		row, ok = p.row(number)
 	}
-	at = row
-	for _, refused := range p.settled.answer.Rows { // of a request that was applied in part
-		if refused.Row < row {
-			at--
-		}
-	}
-	return p, at
+	return p, row - p.leftOut(row)
 }

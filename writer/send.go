@@ -10,15 +10,19 @@ import (
 
 // What the core sends, and when.
 
-// pump sends what the tablet's queue allows now.
+// pump sends what the tablet's queue allows now, and notes when to look at it again.
 func (c *core) pump(q *queue) {
-	q.pumped = c.now
 	if c.stopped {
 		return
 	}
+	c.advance(q)
+	c.agenda.plan(q, c.due(q))
+}
+
+func (c *core) advance(q *queue) {
 	c.expire(q)
 	c.resolve(q)
-	if !q.busy() || !c.locate(q) || !c.identified(q) {
+	if !q.waits() || !c.locate(q) || !c.identified(q) {
 		return
 	}
 	for q.flying < c.window() { // W4: the window bounds what is in flight
@@ -63,10 +67,15 @@ func (c *core) locate(q *queue) bool {
 	if !c.locates || q.place == placeKnown {
 		return true
 	}
-	if q.place == placeUnknown && !c.now.Before(q.locateDue) && c.locating < locatingMax {
+	switch {
+	case q.place == placeAsked || c.now.Before(q.locateDue):
+	case c.locating < locatingMax:
 		q.place = placeAsked
 		c.locating++
 		c.act(q, action{kind: actLocate, refresh: q.refresh})
+	case !q.unplaced:
+		q.unplaced = true
+		c.unplaced.push(q)
 	}
 	return false
 }
@@ -98,6 +107,7 @@ func (c *core) identified(q *queue) bool {
 		q.writerID = c.writerID // never used for this tablet: ids only move on
 		return true
 	}
+	c.unnamed.add(q)
 	if !c.asked {
 		c.asked = true
 		c.actions = append(c.actions, action{kind: actInit})
@@ -131,8 +141,15 @@ func (c *core) expire(q *queue) {
 	if q.open != nil && late(q.open) {
 		c.close(q)
 	}
-	for len(q.ready) > 0 && late(q.ready[0]) {
-		c.refuse(q, q.ready[0], settlement{answer: tooLate()})
+	for i := 0; i < len(q.ready); {
+		switch r := q.ready[i]; {
+		case late(r):
+			c.refuse(q, r, settlement{answer: tooLate()})
+		case q.unordered:
+			i++
+		default:
+			return
+		}
 	}
 }
 

@@ -111,14 +111,7 @@ func (w *Writer) sendOpen(timeout time.Duration) {
 	if timeout == NoTimeout {
 		timeout = heldBack
 	}
-	w.outside(func(now time.Time) {
-		for _, q := range w.core.order {
-			if q.open != nil {
-				q.open.expires = now.Add(timeout)
-			}
-		}
-		w.core.flush(now)
-	})
+	w.outside(func(now time.Time) { w.core.flushUntil(now.Add(timeout), now) })
 }
 
 func (t *SessionTable) close() error {

@@ -576,6 +576,36 @@ func TestSessionTimesOut(t *testing.T) {
 	}
 }
 
+// A time-out that is shortened counts for what comes then, also behind what was given more time.
+func TestAShorterTimeoutIsKeptBehindALongerOne(t *testing.T) {
+	t.Parallel()
+	inSession(t, SessionConfig{Timeout: time.Hour}, func(t *testing.T, s *sessionBench) {
+		gate := s.closeGate()
+		var first sync.WaitGroup
+		defer first.Wait()
+		defer close(gate)
+		first.Go(func() {
+			if _, err := s.table.Upsert(t.Context(), put(t, s.table.NewRow(), 0, "")); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		if err := s.session.SetTimeout(2 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int64{3, 6} { // in the tablet of row 0
+			started := time.Now()
+			r, err := s.upsert(n)
+			if failed, ok := errors.AsType[*OperationError](err); !ok || failed.Code != CodeTimedOut {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if took := time.Since(started); took != 2*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		}
+	})
+}
+
 func TestSyncApplyEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	inSession(t, SessionConfig{}, func(t *testing.T, s *sessionBench) {

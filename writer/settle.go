@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/forebay-io/forebay"
@@ -11,15 +12,15 @@ import (
 // What the shell does with the core's actions.
 
 // openLocked begins a request.
-func (w *Writer) openLocked(id int64, tablet int, now time.Time) *piece {
-	s := &sealed{table: w.table, tablet: tablet, opened: now, open: 1, held: 1, done: make(chan struct{})}
+func (w *Writer) openLocked(id int64, tablet int, now time.Time) *sealed {
+	s := &sealed{id: id, table: w.table, tablet: tablet, opened: now, open: 1, held: 1, done: make(chan struct{})}
 	s.whole = s
 	w.requests[id] = &s.piece
 	if w.config.Settled != nil {
 		s.calling = true
 		w.ordered[tablet] = append(w.ordered[tablet], s)
 	}
-	return &s.piece
+	return s
 }
 
 // actLocked does what the core wants: seals closed requests, starts sends, and ends settled requests, whose bytes
@@ -119,6 +120,9 @@ func (w *Writer) settleLocked(a *action) {
 	p := w.requests[a.id]
 	p.settled = a.settled
 	s := p.whole
+	if rows := p.settled.answer.Rows; !slices.IsSortedFunc(rows, byRow) {
+		p.settled.answer.Rows = slices.SortedFunc(slices.Values(rows), byRow)
+	}
 	if a.settled.applied == Yes {
 		s.refuse(p, a.settled.answer.Rows) // of a request that was applied in part
 		p.rejected += len(a.settled.answer.Rows)
@@ -126,6 +130,7 @@ func (w *Writer) settleLocked(a *action) {
 	w.noteSettledLocked(p)
 	if s.open--; s.open == 0 {
 		s.settle()
+		s.place = w.place(s.tablet)
 		s.ended = time.Now()
 		w.unended -= s.count
 	}
@@ -138,6 +143,19 @@ func (w *Writer) settleLocked(a *action) {
 		w.callLocked(s.tablet)
 	}
 }
+
+// place is the number of a tablet in the table, -1 where it was never located.
+func (w *Writer) place(tablet int) int {
+	if w.locator == nil {
+		return tablet
+	}
+	if number, located := w.locator.InTable(tablet); located {
+		return number
+	}
+	return -1
+}
+
+func byRow(a, b forebay.RowError) int { return a.Row - b.Row }
 
 // freeLocked takes back the data of a piece.
 func (w *Writer) freeLocked(id int64) {

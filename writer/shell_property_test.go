@@ -62,6 +62,8 @@ func (b *faultyBackend) judge(m message, kind string) forebay.Answer {
 	return b.target.judge(m, time.Now())
 }
 
+func (b *faultyBackend) InTable(tablet int) (int, bool) { return tablet, true }
+
 // Locate mends a move.
 func (b *faultyBackend) Locate(ctx context.Context, tablet int, refresh bool) error {
 	pause(ctx, time.Duration(b.roll(50))*time.Millisecond)

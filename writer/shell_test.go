@@ -132,6 +132,38 @@ func TestWritersOnOneMemoryMakeRoomForEachOther(t *testing.T) {
 	})
 }
 
+// While requests are in flight, who waits for memory waits for their answers: requests that are closed before their
+// time would be small, and many.
+func TestAFullMemoryDoesNotMakeSmallRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend()
+		b.tablets = 1
+		b.send = func(ctx context.Context, r *forebay.Request) forebay.Answer {
+			pause(ctx, 10*time.Millisecond)
+			return b.apply(r)
+		}
+		const rows, perRequest = 40, 4
+		w, err := New(b, forebay.NewLayout(fakeSchema()), Config{
+			BufferMemory: 6 * rowCharge(), Tuning: Tuning{BatchSize: perRequest * 16, BatchTimeout: time.Hour},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range int64(rows) {
+			if _, err := w.Append(t.Context(), fakeRow(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if len(b.requests) != rows/perRequest {
+			t.Errorf("%d requests for %d rows: %v", len(b.requests), rows, b.requests)
+		}
+	})
+}
+
 // A request that expires in flight is told as unknown at once; its bytes are the backend's until the answer comes.
 func TestWhatExpiresInFlightIsUnknownAndKeepsItsBytes(t *testing.T) {
 	t.Parallel()
@@ -160,6 +192,29 @@ func TestWhatExpiresInFlightIsUnknownAndKeepsItsBytes(t *testing.T) {
 			t.Errorf("%d bytes are reserved after the answer", used)
 		}
 		s.wants(0, 1, 2, 3)
+	})
+}
+
+// Every attempt carries the deadline of its rows: the target must not apply a copy that comes later.
+func TestEveryAttemptSaysWhenItExpires(t *testing.T) {
+	t.Parallel()
+	inBubble(t, Config{DeliveryTimeout: 3 * time.Second}, func(t *testing.T, s *shell) {
+		var left []time.Duration
+		s.backend.send = func(_ context.Context, r *forebay.Request) forebay.Answer {
+			left = append(left, time.Until(r.Expires))
+			if len(left) < 3 {
+				return forebay.Answer{Code: forebay.CodeTimeout}
+			}
+			return s.backend.apply(r)
+		}
+		s.append(0, 1)
+		if err := s.writer.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		want := []time.Duration{3000 * time.Millisecond, 2900 * time.Millisecond, 2700 * time.Millisecond}
+		if !slices.Equal(left, want) {
+			t.Errorf("the attempts had %s left, want %s", left, want)
+		}
 	})
 }
 
@@ -220,6 +275,8 @@ type movingBackend struct {
 	*fakeBackend
 	locate func(ctx context.Context, tablet int, refresh bool) error
 }
+
+func (b *movingBackend) InTable(tablet int) (int, bool) { return tablet, true }
 
 func (b *movingBackend) Locate(ctx context.Context, tablet int, refresh bool) error {
 	return b.locate(ctx, tablet, refresh)

@@ -21,11 +21,14 @@ type modelRow struct {
 // took, by number.
 type modelTarget struct {
 	partial bool
-	rowsMax int // a request with more is too large
-	applied map[int][]int64
-	known   map[modelKey]*modelWriter
-	gone    map[string]bool // writers that were forgotten
-	moved   map[int]bool    // tablets that live elsewhere until they are looked up
+	// readsFirst says that it looks at the rows of a request before its number.
+	readsFirst bool
+	rowsMax    int // a request with more is too large
+	applied    map[int][]int64
+	known      map[modelKey]*modelWriter
+	gone       map[string]bool    // writers that were forgotten
+	moved      map[int]bool       // tablets that live elsewhere until they are looked up
+	synced     map[int]*modelMark // what is durable of tablets where not everything is
 
 	fault func(format string, args ...any)
 	// apply is told of each row that is applied.
@@ -42,11 +45,20 @@ type modelWriter struct {
 	first []forebay.Answer
 }
 
+// modelMark is what a tablet held once.
+type modelMark struct {
+	rows int
+	took map[string]int // requests, by writer
+}
+
 // message is one request on its way.
 type message struct {
 	action action
 	rows   []modelRow
 	copied bool // its answer goes nowhere
+	silent bool // it gets no answer, and what was applied need not be durable
+	held   bool // by the network, until it arrives
+	left   time.Time
 }
 
 // judge is the target's answer to a request, after it was applied if it is to be.
@@ -59,6 +71,8 @@ func (m *modelTarget) judge(f message, now time.Time) forebay.Answer {
 		return forebay.Answer{Code: forebay.CodeTimeout}
 	case a.sequence == noSequence:
 		return m.take(f)
+	case m.readsFirst && !m.takes(f):
+		return m.refusal(f)
 	case m.gone[a.writerID]:
 		return forebay.Answer{Code: forebay.CodeUnknownWriter}
 	}
@@ -93,8 +107,62 @@ func (m *modelTarget) judge(f message, now time.Time) forebay.Answer {
 }
 
 func (m *modelTarget) take(f message) forebay.Answer {
+	if !m.takes(f) {
+		return m.refusal(f)
+	}
+	answer := m.refusal(f)
+	answer.Code, answer.Offset = forebay.CodeOK, int64(len(m.applied[f.action.tablet]))
+	for _, row := range f.rows {
+		if !row.bad {
+			m.apply(f.action.tablet, row.n)
+			m.applied[f.action.tablet] = append(m.applied[f.action.tablet], row.n)
+		}
+	}
+	return answer
+}
+
+// mark is called before something is applied without a sync: a crash takes it back, and what comes to the tablet after
+// it, until something of it is answered.
+func (m *modelTarget) mark(tablet int) {
+	if m.synced[tablet] != nil {
+		return
+	}
+	mark := &modelMark{rows: len(m.applied[tablet]), took: map[string]int{}}
+	for key, w := range m.known {
+		if key.tablet == tablet {
+			mark.took[key.writer] = len(w.took)
+		}
+	}
+	m.synced[tablet] = mark
+}
+
+// crash loses what was not durable.
+func (m *modelTarget) crash() {
+	for tablet, mark := range m.synced {
+		m.applied[tablet] = m.applied[tablet][:mark.rows:mark.rows]
+		for key, w := range m.known {
+			switch n := mark.took[key.writer]; {
+			case key.tablet != tablet:
+			case n > 0:
+				w.took, w.first = w.took[:n:n], w.first[:n:n]
+			default:
+				delete(m.known, key)
+			}
+		}
+	}
+	clear(m.synced)
+}
+
+// takes says whether the rows of a request can ever be applied together.
+func (m *modelTarget) takes(f message) bool {
+	answer := m.refusal(f)
+	return answer.Code != forebay.CodeTooLarge && (m.partial || len(answer.Rows) == 0)
+}
+
+// refusal is what is wrong with the rows of a request.
+func (m *modelTarget) refusal(f message) forebay.Answer {
 	size := 0
-	answer := forebay.Answer{Code: forebay.CodeOK, Offset: int64(len(m.applied[f.action.tablet]))}
+	answer := forebay.Answer{Code: forebay.CodeRowsRejected}
 	for i, row := range f.rows {
 		size++
 		if row.large {
@@ -104,18 +172,8 @@ func (m *modelTarget) take(f message) forebay.Answer {
 			answer.Rows = append(answer.Rows, forebay.RowError{Row: i, Code: "bad", Reason: fmt.Sprint("row ", row.n)})
 		}
 	}
-	switch {
-	case size > m.rowsMax:
+	if size > m.rowsMax {
 		return forebay.Answer{Code: forebay.CodeTooLarge}
-	case len(answer.Rows) > 0 && !m.partial:
-		answer.Code = forebay.CodeRowsRejected
-		return answer
-	}
-	for _, row := range f.rows {
-		if !row.bad {
-			m.apply(f.action.tablet, row.n)
-			m.applied[f.action.tablet] = append(m.applied[f.action.tablet], row.n)
-		}
 	}
 	return answer
 }

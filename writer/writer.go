@@ -50,10 +50,12 @@ type Writer struct {
 	core     *core
 	rows     *accumulator
 	requests map[int64]*piece
+	filling  *sealed           // the request of the last row
 	unended  int               // rows that are not settled
 	ordered  map[int][]*sealed // by tablet, what Config.Settled will be told, in order
 	calls    []*sealed         // what Config.Settled is to be told now
 	notes    []func()          // hooks to call once the lock is free
+	armed    time.Time         // when the timer will look at the core; zero is never
 	closed   error
 	ending   bool // Close has begun: only answers that are under way reach the core
 }
@@ -71,7 +73,7 @@ func New(backend forebay.Backend, layout *forebay.Layout, config Config) (*Write
 	if err := config.Validate(); err != nil {
 		return nil, &forebay.Error{Op: "open writer", Class: forebay.ClassMisconfigured, Err: err}
 	}
-	rows, err := newAccumulator(backend, layout)
+	rows, err := newAccumulator(backend, layout, false)
 	if err != nil {
 		return nil, err
 	}
@@ -153,30 +155,36 @@ func (w *Writer) append(ctx context.Context, row forebay.Row, op forebay.Op) (Re
 		w.memory.Release(estimate)
 		return Receipt{}, err
 	}
-	now := time.Now()
-	id := w.core.add(tablet, size, now)
-	p := w.requests[id]
-	opened := p == nil
-	if opened {
-		p = w.openLocked(id, tablet, now)
+	var now time.Time
+	if !w.core.quiet(tablet, size) { // a clock costs as much as encoding a small row
+		now = time.Now()
 	}
-	s := p.whole
+	id := w.core.add(tablet, size, now)
+	s := w.filling
+	opened := s == nil || s.id != id
+	if opened {
+		if p := w.requests[id]; p != nil {
+			s, opened = p.whole, false
+		} else {
+			s = w.openLocked(id, tablet, now)
+		}
+		w.filling = s
+	}
 	s.reserved += estimate // W6: what was reserved is what is released
 	receipt := Receipt{request: s, row: s.count}
 	s.count++
 	w.unended++
-	acted := len(w.core.actions) > 0
-	if acted {
+	if len(w.core.actions) > 0 {
 		w.actLocked()
+	}
+	if opened {
+		w.hurryLocked()
 	}
 	notes := w.takeNotesLocked()
 	w.mu.Unlock()
 	call(notes)
-	if opened || acted {
-		w.wake()
-	}
 	if waited && w.memory.waiting() {
-		w.outside(w.core.flush) // the row must not lie here while others wait for its bytes
+		w.outside(w.core.relieve) // the row must not lie here while others wait for its bytes
 	}
 	return receipt, nil
 }
@@ -187,7 +195,7 @@ func (w *Writer) wait(ctx context.Context, n forebay.Bytes) error {
 	if !w.memory.fits(n) {
 		return w.memory.Reserve(ctx, n, false)
 	}
-	w.outside(w.core.flush)
+	w.outside(w.core.relieve)
 	if w.config.FailWhenFull {
 		return w.memory.Reserve(ctx, n, false)
 	}
@@ -208,8 +216,12 @@ func (w *Writer) wait(ctx context.Context, n forebay.Bytes) error {
 	return err
 }
 
-// wake has the timer look at the core again.
-func (w *Writer) wake() { signal(w.changed) }
+// hurryLocked has the timer look at the core again where it would come too late.
+func (w *Writer) hurryLocked() {
+	if wake := w.core.wake(); !wake.IsZero() && (w.armed.IsZero() || wake.Before(w.armed)) {
+		signal(w.changed)
+	}
+}
 
 func signal(c chan struct{}) {
 	select {
@@ -239,6 +251,9 @@ func (w *Writer) send(o *outgoing) {
 			w.core.reply(response{tablet: o.action.tablet, id: o.action.id, attempt: o.action.attempt, answer: answer}, now)
 			w.noteAnswerLocked(o, &answer, now.Sub(sent))
 		})
+		if w.memory.waiting() {
+			w.outside(w.core.relieve) // what the answer gave back was not enough
+		}
 		w.flight.Done()
 	}
 	if w.ctx.Err() != nil {
@@ -296,6 +311,7 @@ func (w *Writer) runTimer() {
 	for {
 		w.mu.Lock()
 		wake := w.core.wake()
+		w.armed = wake
 		w.mu.Unlock()
 		wait := time.Hour
 		if !wake.IsZero() {
@@ -306,7 +322,7 @@ func (w *Writer) runTimer() {
 		case <-timer.C:
 			w.outside(w.core.tick)
 		case <-w.pressed:
-			w.outside(w.core.flush)
+			w.outside(w.core.relieve)
 		case <-w.changed:
 		case <-w.ctx.Done():
 			return
@@ -322,10 +338,10 @@ func (w *Writer) event(apply func(now time.Time)) {
 	}
 	apply(time.Now())
 	w.actLocked()
+	w.hurryLocked()
 	notes := w.takeNotesLocked()
 	w.mu.Unlock()
 	call(notes)
-	w.wake()
 }
 
 // outside is an event that is no answer. Once Close has begun it must not start anything: Close counts on what is in

@@ -30,6 +30,7 @@ type checked struct {
 	Strongest pipeline.Guarantee `json:"strongest"`
 	Links     []checkedLink      `json:"links"`
 	Notes     []string           `json:"notes"`
+	Warnings  config.Problems    `json:"warnings"`
 	Problems  config.Problems    `json:"problems"`
 }
 
@@ -66,9 +67,9 @@ func (c *checkCommand) Run(ctx context.Context, a *app) error {
 		_, err := a.out.Write(p.Print())
 		return err
 	case c.Output == "json":
-		return c.json(a, p, plan, notesOf(p))
+		return c.json(a, p, plan)
 	}
-	return c.text(a, p, plan, notesOf(p))
+	return c.text(a, p, plan)
 }
 
 // replayable says whether the source can be read again, so that looking at it takes nothing from a run.
@@ -95,10 +96,11 @@ func notesOf(p *config.Pipeline) []string {
 	return out
 }
 
-func (c *checkCommand) json(a *app, p *config.Pipeline, plan pipeline.Plan, notes []string) error {
+func (c *checkCommand) json(a *app, p *config.Pipeline, plan pipeline.Plan) error {
 	out := checked{
 		File: c.File, Pipeline: p.Config.Name, Guarantee: plan.Guarantee, Strongest: plan.Strongest,
-		Links: []checkedLink{}, Notes: append([]string{}, notes...), Problems: config.Problems{},
+		Links: []checkedLink{}, Notes: append([]string{}, notesOf(p)...),
+		Warnings: append(config.Problems{}, p.Warnings(plan)...), Problems: config.Problems{},
 	}
 	for _, l := range plan.Links {
 		out.Links = append(out.Links, checkedLink{l.Part, l.Gives, l.Says})
@@ -111,7 +113,7 @@ func (c *checkCommand) json(a *app, p *config.Pipeline, plan pipeline.Plan, note
 	return err
 }
 
-func (c *checkCommand) text(a *app, p *config.Pipeline, plan pipeline.Plan, notes []string) error {
+func (c *checkCommand) text(a *app, p *config.Pipeline, plan pipeline.Plan) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s  %s\n\n", p.Config.Name, plan.Guarantee)
 	g := grid{}
@@ -125,8 +127,11 @@ func (c *checkCommand) text(a *app, p *config.Pipeline, plan pipeline.Plan, note
 		fmt.Fprintf(&out, "\n%s would be possible: leave guarantee out, or write guarantee: %s\n",
 			plan.Strongest, plan.Strongest)
 	}
-	for _, n := range notes {
+	for _, n := range notesOf(p) {
 		fmt.Fprintf(&out, "\nnote: %s\n", n)
+	}
+	if warnings := p.Warnings(plan).RenderWarnings(); warnings != "" {
+		fmt.Fprintf(&out, "\n%s", strings.TrimSuffix(warnings, "\n"))
 	}
 	fmt.Fprintf(&out, "\n%s is right\n", c.File)
 	_, err := a.out.Write([]byte(out.String()))

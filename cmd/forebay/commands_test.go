@@ -350,3 +350,28 @@ func TestCheckExplainsTheGuaranteeLinkByLink(t *testing.T) {
 		t.Errorf("print: %s", out)
 	}
 }
+
+// Keys that change nothing for the sink are said by check, and at the start of a run.
+func TestKeysWithoutAnEffectAreWarnedOf(t *testing.T) {
+	input, _ := rowsOf(t, "id,text\n1,a\n", "table: { name: out }")
+	file := writeFile(t, "p.yaml", "name: p\nsource: { file: { path: "+input+", format: csv } }\n"+
+		"sink: { table: { name: out } }\nwriter: { batch.size: 1MB, max.inflight: 2 }\n")
+	var c console
+	out := mustRun(t, c, "check", file)
+	for _, part := range []string{
+		"warning: writer.batch.size changes nothing here", `table "out"`, "= use checkpoint.bytes", "is right",
+	} {
+		if !strings.Contains(out, part) {
+			t.Errorf("check lacks %q: %s", part, out)
+		}
+	}
+	result := summaryOf(t, mustRun(t, c, "check", file, "--output", "json"))
+	if warnings, _ := result["warnings"].([]any); len(warnings) != 1 || result["errors"] != 0.0 {
+		t.Errorf("%v", result)
+	}
+	got := c.run(t, "run", file, "--state", t.TempDir())
+	if got.code != exitDone || strings.Count(got.err, "level=WARN") != 1 ||
+		!strings.Contains(got.err, "use checkpoint.bytes") {
+		t.Errorf("%+v", got)
+	}
+}

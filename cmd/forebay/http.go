@@ -4,13 +4,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/admin"
+	"github.com/forebay-io/forebay/internal/store"
 	"github.com/forebay-io/forebay/metrics"
 	"github.com/forebay-io/forebay/pipeline"
+	"github.com/forebay-io/forebay/writer"
 )
 
 // listen opens the HTTP side of the process where a file asks for it, and has the pipelines count. run is its
@@ -46,6 +51,7 @@ func (c *runCommand) listen(ctx context.Context, jobs []*job) (run func(context.
 	}
 	for _, j := range jobs {
 		j.from.Config.Hooks = counted.Pipeline(j.name)
+		j.from.Config.Limited = limited(counted, j.from.Config.WriterMemory)
 	}
 	if !admin.Loopback(l) {
 		logger.Warn("http.listen is open to other machines: whoever reaches it can read and change knobs",
@@ -53,10 +59,39 @@ func (c *runCommand) listen(ctx context.Context, jobs []*job) (run func(context.
 	}
 	logger.Info("http", "address", l.Addr().String())
 	return func(ctx context.Context) {
+		var probing sync.WaitGroup
+		for _, st := range storesOf(jobs) {
+			probing.Go(func() { runProbe(ctx, func() *store.Store { return st }) })
+		}
 		if err := s.Run(ctx, l); err != nil {
 			logger.Warn("the http server ended", "error", err)
 		}
+		probing.Wait()
 	}, nil
+}
+
+// storesOf are the stores of the state directories of all pipelines.
+func storesOf(jobs []*job) []*store.Store {
+	var out []*store.Store
+	for _, j := range jobs {
+		if !slices.Contains(out, j.store) {
+			out = append(out, j.store)
+		}
+	}
+	return out
+}
+
+// limited shows what bounds the lanes of a pipeline as it does for writers: a commit is one request.
+func limited(to *metrics.Metrics, memory forebay.Bytes) func(string, func() writer.LimiterState) func() {
+	return func(table string, state func() writer.LimiterState) (forget func()) {
+		return to.Watch(table, func() metrics.WriterFigures {
+			s := state()
+			return metrics.WriterFigures{
+				Stats:   writer.Stats{InFlight: s.InFlight, Used: s.InFlightBytes, Limit: memory},
+				Limiter: s,
+			}
+		})
+	}
 }
 
 // healthOf is how each pipeline of the process is doing.
@@ -64,6 +99,10 @@ func healthOf(jobs []*job, now time.Time) []admin.Health {
 	out := make([]admin.Health, len(jobs))
 	for i, j := range jobs {
 		h := j.health(now)
+		err := j.store.Err()
+		if h.Ready && err != nil || h.State == pipeline.HealthFailing && errors.Is(err, store.ErrStalled) {
+			h = pipeline.Health{State: pipeline.HealthFailing, Cause: err, Since: h.Since}
+		}
 		out[i] = admin.Health{
 			Name: j.name, State: string(h.State), Ready: h.Ready, Healthy: h.State != pipeline.HealthStopped,
 		}
@@ -119,13 +158,14 @@ type pipelineKnobs struct {
 const (
 	knobInterval = "checkpoint.interval"
 	knobBytes    = "checkpoint.bytes"
+	knobInflight = "max.inflight"
 )
 
 func (k *pipelineKnobs) Name() string { return k.name }
 
 func (k *pipelineKnobs) Knobs() []admin.Knob {
 	state, _ := k.pipeline.Tuning()
-	return []admin.Knob{
+	knobs := []admin.Knob{
 		{
 			Key: knobInterval, Kind: admin.KindDuration, Value: int64(state.Interval),
 			Min: int64(pipeline.IntervalMin), Max: int64(pipeline.IntervalMax),
@@ -135,6 +175,12 @@ func (k *pipelineKnobs) Knobs() []admin.Knob {
 			Min: int64(pipeline.BytesMin), Max: int64(state.BytesMax),
 		},
 	}
+	if state.MaxInflightMax > 1 { // the sink takes transactions of lanes
+		knobs = append(knobs, admin.Knob{
+			Key: knobInflight, Value: int64(state.MaxInflight), Min: 1, Max: int64(state.MaxInflightMax),
+		})
+	}
+	return knobs
 }
 
 func (k *pipelineKnobs) Tune(values map[string]int64) error {
@@ -146,6 +192,8 @@ func (k *pipelineKnobs) Tune(values map[string]int64) error {
 			t.Interval = time.Duration(value)
 		case knobBytes:
 			t.Bytes = forebay.Bytes(value)
+		case knobInflight:
+			t.MaxInflight = int(value)
 		default:
 			return fmt.Errorf("a pipeline has no knob %s", key)
 		}

@@ -60,12 +60,20 @@ func TestARunShowsMetricsHealthAndKnobs(t *testing.T) {
 	if code != http.StatusOK || !strings.Contains(text, `"20ms"`) || !strings.Contains(text, `"1MB"`) {
 		t.Errorf("%d %s", code, text)
 	}
+	for body, want := range map[string]int{
+		`{"max.inflight": 1}`: http.StatusOK, `{"writer.max.inflight": 2}`: http.StatusOK,
+		`{"max.inflight": 4}`: http.StatusBadRequest, `{"max.inflight": 0}`: http.StatusBadRequest,
+	} {
+		if code, text = asked(t, http.MethodPatch, url+"/tuning", body); code != want || !strings.Contains(text, "1 to 3") {
+			t.Errorf("%s: %d %s", body, code, text)
+		}
+	}
 	code, text = asked(t, http.MethodPatch, url+"/tuning", `{"checkpoint.interval": "20ms", "checkpoint.bytes": "9GB"}`)
 	if code != http.StatusBadRequest || !strings.Contains(text, "write 256KB to ") {
 		t.Errorf("%d %s", code, text)
 	}
 	if code, text = asked(t, http.MethodPatch, url+"/tuning", `{"batch.size": "9MB"}`); code != http.StatusBadRequest ||
-		!strings.Contains(text, "known: checkpoint.bytes, checkpoint.interval") {
+		!strings.Contains(text, "known: checkpoint.bytes, checkpoint.interval, max.inflight") {
 		t.Errorf("%d %s", code, text)
 	}
 	var c console
@@ -89,6 +97,39 @@ func TestPipelinesOfAProcessHaveOneAddress(t *testing.T) {
 	var c console
 	got := c.run(t, "run", first, second, "--state", t.TempDir())
 	if got.code != exitWrong || !strings.Contains(got.err, "127.0.0.1:7001 and 127.0.0.1:7002 in one process") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Over a network the lanes of a pipeline share a limiter, which the metrics show like that of a writer.
+func TestARunOverTheNetworkShowsItsLimiter(t *testing.T) {
+	s := serve(t, "--state", shortDir(t))
+	s.serves(t, "serving ")
+	address := freeAddress(t)
+	stop := begin(t, filepath.Join(t.TempDir(), "state"), writeFile(t, "endless.yaml", generator),
+		"--set", "http.listen="+address, "--set", "sink.table.address="+s.address, "--set", "lanes=1")
+	url := "http://" + address
+	shows := func(lines ...string) bool {
+		_, text := asked(t, http.MethodGet, url+"/metrics", "")
+		for _, line := range lines {
+			if !strings.Contains(text, line) {
+				return false
+			}
+		}
+		return true
+	}
+	eventually(t, "the limiter in the metrics", func() bool {
+		return shows(`forebay_writer_limit_max_requests{table="numbers"} 3`,
+			`forebay_writer_limit_requests{table="numbers"} `,
+			`forebay_writer_limit_changes_total{reason="room",table="numbers"} `)
+	})
+	if code, text := asked(t, http.MethodPatch, url+"/tuning", `{"max.inflight": 2}`); code != http.StatusOK {
+		t.Errorf("%d %s", code, text)
+	}
+	if !shows(`forebay_writer_limit_max_requests{table="numbers"} 2`) {
+		t.Error("the limiter does not know the new window")
+	}
+	if got := stop(); got.code != exitDone {
 		t.Errorf("%+v", got)
 	}
 }

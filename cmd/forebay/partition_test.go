@@ -186,3 +186,40 @@ func TestTablesWithPartitionsAreMadeByHand(t *testing.T) {
 		}
 	}
 }
+
+// Everything that a table can be made with has a flag.
+func TestTablesAreMadeWithAllThatASpecHas(t *testing.T) {
+	state := filepath.Join(shortDir(t), "state")
+	var c console
+	create := func(args ...string) []string {
+		return append(append([]string{"table", "create"}, args...), "--column", "id:int64", "--column", "at:timestamp",
+			"--column", "to:string", "--state", state)
+	}
+	mustRun(t, c, create("parted", "--partition-by", "at:day", "--partition-limit", "31", "--tablets", "2")...)
+	mustRun(t, c, create("spread", "--distribute-by", "to, id", "--retention", "2d")...)
+	for table, want := range map[string][]string{
+		"parted": {"0 of at most 31, with 2 tablets each\n"},
+		"spread": {"distribute_by  to, id\n", "retention      48h0m0s\n"},
+	} {
+		about := mustRun(t, c, "table", "describe", table, "--state", state)
+		for _, words := range want {
+			if !strings.Contains(about, words) {
+				t.Errorf("%s is not described by %q:\n%s", table, words, about)
+			}
+		}
+	}
+	for flags, want := range map[string]string{
+		"--partition-limit 7":                           "--partition-by COLUMN:TEMPLATE",
+		"--partition-by at:day --partition-limit=-1":    "write 1 to 16384",
+		"--partition-by at:day --partition-limit 16385": "with 4 tablets each",
+		"--distribute-by too":                           `did you mean "to"?`,
+		"--distribute-by to --key id":                   "spread by the key",
+		"--retention soon":                              "such as 7d",
+		"--retention 0s":                                "no time to keep changes",
+	} {
+		got := c.run(t, create(append([]string{"other"}, strings.Fields(flags)...)...)...)
+		if got.code != exitWrong || !strings.Contains(got.err, want) {
+			t.Errorf("%s: %+v", flags, got)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/config"
+	"github.com/forebay-io/forebay/internal/store"
 	"github.com/forebay-io/forebay/pipeline"
 )
 
@@ -40,6 +41,8 @@ type job struct {
 	file  string
 	from  *config.Pipeline
 	state *openState
+	store *store.Store // of the state
+	plan  pipeline.Plan
 
 	mu      sync.Mutex
 	running *pipeline.Pipeline
@@ -73,6 +76,9 @@ func (c *runCommand) Run(ctx context.Context, a *app) error {
 	for _, j := range jobs {
 		level, format := cmp.Or(c.LogLevel, j.from.Log.Level), cmp.Or(c.LogFormat, j.from.Log.Format)
 		j.from.Config.Logger = newLogger(show, level, format, repeats)
+		for _, w := range j.from.Warnings(j.plan) {
+			j.from.Config.Logger.Warn("a key of the file has no effect", "cause", w.Message, "at", w.Where(), "instead", w.Cure)
+		}
 	}
 	states, err := c.open(ctx, a, jobs)
 	if err != nil {
@@ -147,12 +153,12 @@ func (c *runCommand) load(ctx context.Context, a *app) ([]*job, error) {
 		// What the state holds of the source decides in a later run. Of an input that cannot be read again nothing
 		// is taken for a file that is wrong.
 		read := !stateExists(p.Config.State) && (len(problems) == 0 || replayable(p))
-		_, planned := p.Plan(ctx, config.PlanOptions{ReadInput: read})
+		plan, planned := p.Plan(ctx, config.PlanOptions{ReadInput: read})
 		if ctx.Err() != nil {
 			return jobs, context.Cause(ctx)
 		}
 		problems = append(problems, planned...)
-		jobs = append(jobs, &job{name: p.Config.Name, file: file, from: p})
+		jobs = append(jobs, &job{name: p.Config.Name, file: file, from: p, plan: plan})
 		if len(problems) > 0 {
 			problems.Sort()
 			errs = append(errs, &fileError{file, problems})
@@ -252,7 +258,7 @@ func (c *runCommand) open(ctx context.Context, a *app, jobs []*job) ([]*openStat
 			byDir[dir] = s
 			states = append(states, s)
 		}
-		config.Opened, j.state = s.state, s
+		config.Opened, j.state, j.store = s.state, s, s.state.Tables().Store()
 	}
 	return states, nil
 }

@@ -71,7 +71,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if p.http, err = p.listenHTTP(ctx, c.HTTP); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	debug.SetGCPercent(garbagePercent)
+	debug.SetGCPercent(servePercent)
 	if c.Standby {
 		return p.standby(ctx)
 	}
@@ -82,6 +82,10 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	p.lead(state)
 	return p.run(ctx, p.watch)
 }
+
+// servePercent is the share of garbage that a server may gather: its limits are counts of requests and connections, and
+// what a collection frees are the large buffers that the next requests need again.
+const servePercent = 100
 
 // front reads everything that the flags name, and reports all that is wrong with it.
 func (c *serveCommand) front() (config rpc.Config, guard rpc.Guard, err error) {
@@ -170,7 +174,7 @@ func (p *serveProcess) run(ctx context.Context, beside func(context.Context, lif
 	l := life{ending: end, drained: make(chan struct{})}
 	var working sync.WaitGroup
 	var cause, served error
-	endHTTP := p.http.begin(ctx)
+	endHTTP := p.http.begin(ctx, p.runProbe)
 	working.Go(func() {
 		defer end()
 		cause = beside(ctx, l)

@@ -360,7 +360,7 @@ func TestScanFollowsALog(t *testing.T) {
 	life, stop := context.WithCancelCause(t.Context())
 	follower := console{life: func() context.Context { return life }}
 	runBeside(func() { done <- follower.run(t, "table", "scan", "ids", "--follow", "--state", state).out })
-	<-time.After(200 * time.Millisecond)
+	<-time.After(time.Second)
 	stop(forebay.ErrStopped)
 	if out := <-done; strings.Count(out, "\n") != 9 {
 		t.Errorf("followed until it was stopped: %q", out)

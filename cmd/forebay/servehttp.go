@@ -55,13 +55,14 @@ func (h *serveHTTP) close() error {
 	return h.listener.Close()
 }
 
-// begin answers until end is called, also after ctx has ended.
-func (h *serveHTTP) begin(ctx context.Context) (end func()) {
+// begin answers until end is called, also after ctx has ended. beside runs as long.
+func (h *serveHTTP) begin(ctx context.Context, beside func(context.Context)) (end func()) {
 	if h == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var answering sync.WaitGroup
+	answering.Go(func() { beside(ctx) })
 	answering.Go(func() {
 		if err := h.server.Run(ctx, h.listener); err != nil {
 			h.logger.Warn("the http server ended", "error", err)
@@ -71,6 +72,36 @@ func (h *serveHTTP) begin(ctx context.Context) (end func()) {
 		cancel()
 		answering.Wait()
 	}
+}
+
+// probeEvery is how often a disk is asked whether it answers, so that one that hangs is known within five seconds also
+// where nobody writes: this and store.StalledAfter are less.
+const probeEvery = 1500 * time.Millisecond
+
+// runProbe asks the disk of a store now and then until ctx ends. What it finds the store says.
+func runProbe(ctx context.Context, of func() *store.Store) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		if st := of(); st != nil {
+			_ = st.Probe(ctx) // the store remembers
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// runProbe asks the disk of the directory, once that is ours.
+func (p *serveProcess) runProbe(ctx context.Context) {
+	runProbe(ctx, func() *store.Store {
+		if tables := p.tables.Load(); tables != nil {
+			return tables.Store()
+		}
+		return nil
+	})
 }
 
 // health is how the tablet server is doing: ready while writes succeed.

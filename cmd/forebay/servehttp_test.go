@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +21,7 @@ import (
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/admin"
 	"github.com/forebay-io/forebay/internal/store"
+	"github.com/forebay-io/forebay/pipeline"
 	"github.com/forebay-io/forebay/tablet"
 	"github.com/forebay-io/forebay/tablet/rpc"
 	"github.com/forebay-io/forebay/tablet/server"
@@ -61,7 +65,8 @@ func TestServeShowsMetricsAndWhoIsReady(t *testing.T) {
 			t.Errorf("after writes the metrics say %q", line)
 		}
 	}
-	if _, text := asked(t, http.MethodGet, second+"/metrics", ""); !strings.Contains(text, "forebay_server_serving 0\n") {
+	if _, text := asked(t, http.MethodGet, second+"/metrics", ""); !strings.Contains(text, "forebay_server_serving 0\n") ||
+		strings.Contains(text, "forebay_server_sync_seconds_bucket") {
 		t.Errorf("the standby's metrics: %s", text)
 	}
 	owner.signal(t, syscall.SIGTERM)
@@ -169,4 +174,106 @@ func TestAServerWhoseDiskBrokeIsNeitherReadyNorHealthy(t *testing.T) {
 	if f := a.process.figures(); !f.Serving {
 		t.Error("the figures of a poisoned server cannot be read")
 	}
+}
+
+// hanging is the disk in memory, whose syncs of the log do not return while it hangs.
+type hanging struct {
+	mu      sync.Mutex
+	release chan struct{} // nil while it answers
+}
+
+func (h *hanging) wait() {
+	h.mu.Lock()
+	release := h.release
+	h.mu.Unlock()
+	if release != nil {
+		<-release
+	}
+}
+
+func (h *hanging) hang() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.release = make(chan struct{})
+}
+
+func (h *hanging) answer() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.release)
+	h.release = nil
+}
+
+// disk is a file system with these syncs.
+func (h *hanging) disk() vfs.FS {
+	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		syncs := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
+		if syncs && strings.HasSuffix(op.Path, ".log") {
+			h.wait()
+		}
+		return nil
+	}))
+}
+
+// readyz asks for the readiness.
+func readyz(t *testing.T, health func(time.Time) []admin.Health) (code int, text string) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil)
+	admin.NewServer(admin.Config{Health: health}).ServeHTTP(answer, request)
+	return answer.Code, answer.Body.String()
+}
+
+// A disk that hangs is known within five seconds, also where nobody writes, and so is that it answers again.
+func TestAServerWhoseDiskHangsIsNotReadyUntilItAnswers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h hanging
+		st, err := store.Open(t.Context(), store.Config{Dir: "/state", FS: h.disk()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := server.New(t.Context(), st, server.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &serveProcess{}
+		if p.front, err = rpc.New(rpc.Config{}); err != nil {
+			t.Fatal(err)
+		}
+		p.front.Serve(tables)
+		p.tables.Store(tables)
+		ctx, cancel := context.WithCancel(t.Context())
+		var probing sync.WaitGroup
+		probing.Go(func() { p.runProbe(ctx) })
+		j := &job{name: "flights", store: st}
+		j.summary.Status = pipeline.StatusDone
+		run := func(now time.Time) []admin.Health { return healthOf([]*job{j}, now) }
+		for range 2 {
+			<-time.After(3 * time.Second)
+			for part, health := range map[string]func(time.Time) []admin.Health{"serve": p.health, "run": run} {
+				if code, text := readyz(t, health); code != http.StatusOK {
+					t.Errorf("%s: %d %s", part, code, text)
+				}
+			}
+			h.hang()
+			<-time.After(5 * time.Second)
+			for part, health := range map[string]func(time.Time) []admin.Health{"serve": p.health, "run": run} {
+				code, text := readyz(t, health)
+				if code != http.StatusServiceUnavailable || !strings.Contains(text, "a sync has not returned for ") ||
+					!strings.Contains(text, `"healthy": true`) {
+					t.Errorf("%s: %d %s", part, code, text)
+				}
+			}
+			h.answer()
+		}
+		h.hang()
+		<-time.After(time.Minute)
+		cancel() // the probe does not wait for the disk
+		probing.Wait()
+		h.answer()
+		if err := errors.Join(tables.Close(), st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }

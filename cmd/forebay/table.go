@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/config"
 	"github.com/forebay-io/forebay/tablet"
 )
 
@@ -190,7 +191,11 @@ type tableCreate struct {
 	Tablets int      `help:"How many tablets; fixed from then on (default ${default})." default:"4" placeholder:"N"`
 	Version string   `help:"Of two rows with one key, the one with the greater value here stays." placeholder:"COLUMN"`
 
-	PartitionBy string `help:"A partition for each day, hour (UTC) or value of a column." placeholder:"COLUMN:TEMPLATE"`
+	DistributeBy string `help:"Columns that spread the rows of a log, instead of the split." placeholder:"A,B"`
+	Retention    string `help:"Of the change log, such as 7d (default all, 7d of a key table)." placeholder:"TIME"`
+
+	PartitionBy    string `help:"A partition for each day, hour (UTC) or value of a column." placeholder:"COLUMN:TEMPLATE"`
+	PartitionLimit int    `help:"The most partitions (default 1000)." placeholder:"N"`
 	tableFlags
 }
 
@@ -212,20 +217,8 @@ func (c *tableCreate) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return wrong("", "--column: %w", err)
 	}
-	spec := forebay.TableSpec{Name: c.Name, Schema: schema, Tablets: c.Tablets, Version: c.Version}
-	for name := range strings.SplitSeq(c.Key, ",") {
-		if name = strings.TrimSpace(name); name == "" {
-			continue
-		}
-		if schema.Find(name) < 0 {
-			return noColumn("--key", name, schema)
-		}
-		spec.Key = append(spec.Key, name)
-	}
-	if c.Version != "" && schema.Find(c.Version) < 0 {
-		return noColumn("--version", c.Version, schema)
-	}
-	if spec.PartitionBy, err = c.partitionBy(schema); err != nil {
+	spec, err := c.spec(schema)
+	if err != nil {
 		return err
 	}
 	c.make = true
@@ -238,11 +231,58 @@ func (c *tableCreate) Run(ctx context.Context, a *app) error {
 	}, "table", "create", c.Name)
 }
 
-// partitionBy reads --partition-by.
-func (c *tableCreate) partitionBy(schema *forebay.Schema) (by forebay.PartitionBy, err error) {
-	if c.PartitionBy == "" {
-		return by, nil
+// spec reads the flags about the table's columns and how they are kept.
+func (c *tableCreate) spec(schema *forebay.Schema) (spec forebay.TableSpec, err error) {
+	spec = forebay.TableSpec{Name: c.Name, Schema: schema, Tablets: c.Tablets, Version: c.Version}
+	if spec.Key, err = columnList("--key", c.Key, schema); err != nil {
+		return spec, err
 	}
+	if c.Version != "" && schema.Find(c.Version) < 0 {
+		return spec, noColumn("--version", c.Version, schema)
+	}
+	if spec.DistributeBy, err = columnList("--distribute-by", c.DistributeBy, schema); err != nil {
+		return spec, err
+	}
+	if len(spec.DistributeBy) > 0 && len(spec.Key) > 0 {
+		return spec, wrong("leave --distribute-by out", "--distribute-by: rows of a table with a key are spread by the key")
+	}
+	if c.Retention != "" {
+		if spec.Retention, err = config.ParseDuration(c.Retention); err != nil || spec.Retention <= 0 {
+			return spec, wrong("write a time such as 7d or 12h", "--retention %q is no time to keep changes", c.Retention)
+		}
+	}
+	spec.PartitionBy, err = c.partitionBy(schema)
+	return spec, err
+}
+
+// columnList reads the names of columns with commas between them.
+func columnList(flag, text string, schema *forebay.Schema) (names []string, err error) {
+	for name := range strings.SplitSeq(text, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if schema.Find(name) < 0 {
+			return nil, noColumn(flag, name, schema)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// partitionBy reads --partition-by and --partition-limit.
+func (c *tableCreate) partitionBy(schema *forebay.Schema) (by forebay.PartitionBy, err error) {
+	most := tablet.TabletsMax / max(c.Tablets, 1)
+	switch {
+	case c.PartitionLimit != 0 && c.PartitionBy == "":
+		return by, wrong("say with --partition-by COLUMN:TEMPLATE how rows are parted, or leave it out",
+			"--partition-limit is for a table with partitions")
+	case c.PartitionBy == "":
+		return by, nil
+	case c.PartitionLimit < 0 || c.PartitionLimit > most:
+		return by, wrong(fmt.Sprintf("write 1 to %d", most), "--partition-limit %d is out of range with %d tablets each",
+			c.PartitionLimit, c.Tablets)
+	}
+	by.Limit = c.PartitionLimit
 	at := strings.LastIndexByte(c.PartitionBy, ':')
 	if at < 0 {
 		return by, wrong("write for example --partition-by at:day; there are day, hour and value",

@@ -21,15 +21,23 @@ type Remote struct {
 }
 
 func (r Remote) validate() error {
-	if r.Address != "" {
-		return nil
-	}
 	var problems []error
-	if r.TLS != nil {
-		problems = append(problems, errors.New("tls: it goes with address, which is missing"))
+	elsewhere := func(key string) {
+		problems = append(problems, fmt.Errorf("%s: %s is for a server elsewhere, and no address is given; "+
+			"add address: HOST:PORT, or leave %s out", key, key, key))
 	}
-	if r.Auth != nil {
-		problems = append(problems, errors.New("auth: it goes with address, which is missing"))
+	switch {
+	case r.Address != "" && r.Auth != nil && r.Auth.Token == "":
+		problems = append(problems, errors.New("auth.token: the token is empty; write the one that the server knows us "+
+			"by, such as ${file:/run/secrets/token}, or leave auth out"))
+	case r.Address != "":
+	default:
+		if r.TLS != nil {
+			elsewhere("tls")
+		}
+		if r.Auth != nil {
+			elsewhere("auth")
+		}
 	}
 	return errors.Join(problems...)
 }

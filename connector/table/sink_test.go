@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/connector"
 	"github.com/forebay-io/forebay/connector/table"
 )
 
@@ -46,6 +47,17 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		"partition beside the key": {
 			table.Sink{Name: "a", Key: []string{"k"}, PartitionBy: &table.PartitionBy{Column: "d", Template: "day"}},
 			[]string{`partition_by.column: "d" is not part of the key`, "add it to key"},
+		},
+		"tls and auth without an address": {
+			table.Sink{Name: "a", Remote: table.Remote{TLS: &connector.TLS{}, Auth: &connector.Auth{Token: "t"}}},
+			[]string{
+				"tls: tls is for a server elsewhere, and no address is given; add address: HOST:PORT, or leave tls out",
+				"auth: auth is for a server elsewhere, and no address is given; add address: HOST:PORT, or leave auth out",
+			},
+		},
+		"no token": {
+			table.Sink{Name: "a", Remote: table.Remote{Address: "db1:7879", Auth: &connector.Auth{}}},
+			[]string{"auth.token: the token is empty; write the one", "or leave auth out"},
 		},
 		"order": {table.Sink{Name: "a", Order: "any"}, []string{`order: "any"`}},
 	} {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -139,14 +140,16 @@ func (s *Store) Commit(ctx context.Context, b *Batch, within time.Duration) erro
 	return s.Sync(ctx, within)
 }
 
-// runApplier hands batches to Pebble until the store closes.
-func (s *Store) runApplier() {
+// runApplier hands batches to Pebble until the store closes. mark says since when it waits for it.
+func (s *Store) runApplier(mark *atomic.Int64) {
 	defer s.recoverPebble()
 	for {
 		select {
 		case b := <-s.applies:
 			s.started.Add(1)
+			begin(mark)
 			err := s.db.Apply(b.pebble, pebble.NoSync)
+			end(mark)
 			s.finished.Add(1)
 			b.done <- err
 		case <-s.closing:

@@ -11,6 +11,7 @@
 //	read.go      Get, iterators, snapshots
 //	poison.go    what happens after a failed write
 //	disk.go      the file system that Pebble gets: counts, and stops the first failed write
+//	stall.go     what takes too long; Probe
 //	space.go     free space below the reserve refuses writes before Pebble is asked
 //	keyspace.go  the first byte of every key
 //

@@ -32,7 +32,14 @@ const (
 	diskReserveDefault  = 256 << 20
 	openFilesMax        = 256
 	memTablesMax        = 2
-	l0SublevelsMax      = 12
+	l0SublevelsMax      = 20
+	l0SublevelsCompact  = 8
+	// Fewer and larger files, and blocks, than Pebble's own: rows are written in bulk far more often than one is read,
+	// and each file costs a sync. Files of the levels below the first are up to eight times as large.
+	fileSizeFirst = 8 << 20
+	blockSize     = 16 << 10
+	// baseSize is what the first sorted level holds before there is a second one, which has everything rewritten.
+	baseSize = 256 << 20
 )
 
 // Config says which directory is opened and how much memory it may take. Sizes are bytes; zero is the default.
@@ -116,6 +123,7 @@ type Store struct {
 	closing chan struct{} // closed when the last user has left
 	applies chan *Batch   // unbuffered: a batch is with its caller or with an applier
 	syncs   syncQueue
+	stall   stall
 
 	started  atomic.Int64 // applies handed to Pebble
 	finished atomic.Int64 // applies that came back
@@ -214,8 +222,8 @@ func openLocked(l layout, lock *dirLock, config Config) (*Store, error) {
 		}
 	}
 	s.workers.Go(s.runSyncer)
-	for range appliers {
-		s.workers.Go(s.runApplier)
+	for i := range s.stall.applies {
+		s.workers.Go(func() { s.runApplier(&s.stall.applies[i]) })
 	}
 	return s, nil
 }
@@ -278,8 +286,13 @@ func options(config Config, s *Store) *pebble.Options {
 		// Pebble takes the memtables out of the cache's size; without them on top nothing would be left of it.
 		CacheSize:             config.CacheSize + config.MemTableSize,
 		MaxOpenFiles:          openFilesMax,
-		L0CompactionThreshold: 4,
+		L0CompactionThreshold: l0SublevelsCompact,
 		L0StopWritesThreshold: l0SublevelsMax,
+		LBaseMaxBytes:         baseSize,
+	}
+	for i := range opts.Levels {
+		opts.TargetFileSizes[i] = fileSizeFirst << min(i, 3)
+		opts.Levels[i].BlockSize = blockSize
 	}
 	opts.ApplyCompressionSettings(compression)
 	opts.Experimental.ValueSeparationPolicy = separation
@@ -292,12 +305,15 @@ func options(config Config, s *Store) *pebble.Options {
 // Dir returns the absolute path of the state directory.
 func (s *Store) Dir() string { return s.dir }
 
-// Err returns nil while writes can succeed, else why they cannot: ErrPoisoned, ErrNoSpace or ErrClosed.
+// Err returns nil while writes can succeed, else why they cannot: ErrPoisoned, ErrStalled, ErrNoSpace or ErrClosed.
 func (s *Store) Err() error {
 	if err := s.acquire(); err != nil {
 		return err
 	}
 	defer s.release()
+	if err := s.stall.check(time.Now()); err != nil {
+		return err
+	}
 	return s.space.check(0)
 }
 

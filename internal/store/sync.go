@@ -93,16 +93,8 @@ func (s *Store) Sync(ctx context.Context, within time.Duration) error {
 	}
 	// Applies count as started before Pebble shows them, so a caller that saw a change finds started raised.
 	if s.started.Load() != s.clean.Load() {
-		g := s.syncs.join(within)
-		select {
-		case <-g.done:
-			if g.err != nil {
-				return g.err
-			}
-		case <-s.poison.done:
-			return s.poison.err
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := s.await(ctx, s.syncs.join(within)); err != nil {
+			return err
 		}
 	}
 	fault.Hit(fault.CommitSynced)
@@ -141,7 +133,9 @@ func (s *Store) syncGroup(g *syncGroup) {
 	// so all of them stand in the log before the mark.
 	finished := s.finished.Load()
 	started := s.started.Load()
+	begin(&s.stall.sync)
 	g.err = s.db.LogData(nil, pebble.Sync)
+	end(&s.stall.sync)
 	s.groups.Add(1)
 	if g.err == nil && finished == started {
 		s.clean.Store(started)

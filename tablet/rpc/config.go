@@ -47,7 +47,8 @@ type Limits struct {
 	// answered 429. Defaults 65536 and 256 MiB.
 	AllRequests int
 	AllBytes    forebay.Bytes
-	// RetryAfter is the delay that an answer 429 asks for. Default 20 ms.
+	// RetryAfter is the delay that an answer 429 asks for before it is measured how fast requests are answered; from then
+	// on it is the time that they take to make room, of 5 ms to 2 s. Default 20 ms.
 	RetryAfter time.Duration
 
 	// Connections bounds the open connections; a further one is closed at once. Default 1024.

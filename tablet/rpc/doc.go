@@ -6,6 +6,7 @@
 // A map of the package:
 //
 //	front.go    Front: New, Serve, Follow, Run      config.go    Config and every limit
+//	load.go     what is inside bounds, and how fast it leaves
 //	gate.go     what comes in, and what is inside   request.go   requests in the server's words
 //	write.go    the Write stream                    outbox.go    its answers
 //	commit.go   the Commit stream                   read.go      Scan, Lookup, ReadLog

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/forebay-io/forebay"
@@ -53,7 +54,7 @@ func New(config Config) (*Front, error) {
 		return nil, err
 	}
 	f := &Front{
-		config: config, limits: limits, logger: config.Logger, gate: &gate{limits: limits}, leaving: make(chan struct{}),
+		config: config, limits: limits, logger: config.Logger, gate: newGate(limits), leaving: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
 	if f.logger == nil {
@@ -77,8 +78,10 @@ const (
 
 func (f *Front) options() []grpc.ServerOption {
 	l := f.limits
+	pool := &wire.Pool{}
 	options := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(wire.Codec{}),
+		grpc.ForceServerCodecV2(wire.Codec{Pool: pool}),
+		experimental.BufferPool(pool),
 		grpc.MaxRecvMsgSize(l.messageBytes()),
 		grpc.MaxConcurrentStreams(uint32(l.ConnectionCalls)),
 		grpc.StaticStreamWindowSize(streamWindow),

@@ -27,17 +27,21 @@ const movedPause = 50 * time.Millisecond
 //
 // Concurrency: safe.
 type gate struct {
-	limits Limits
-
-	mu       sync.Mutex
-	phase    phase
-	server   *server.Server
-	leader   string
-	requests int
-	bytes    int64
-	readers  int
+	mu      sync.Mutex
+	phase   phase
+	server  *server.Server
+	leader  string
+	load    load // of requests
+	readers load
 	// empty is closed when the front leaves and nothing is inside; nil before it leaves.
 	empty chan struct{}
+}
+
+func newGate(l Limits) *gate {
+	return &gate{
+		load:    load{most: amount{requests: l.AllRequests, bytes: int64(l.AllBytes)}, first: l.RetryAfter},
+		readers: load{most: amount{requests: l.Readers}, first: l.RetryAfter},
+	}
 }
 
 // refusal is why something does not come in.
@@ -82,14 +86,11 @@ func (g *gate) enter(bytes int64) (*server.Server, *refusal) {
 	if r := g.movedLocked(); r != nil {
 		return nil, r
 	}
-	if g.requests >= g.limits.AllRequests || g.bytes+bytes > int64(g.limits.AllBytes) {
+	if after, fits := g.load.enter(bytes, time.Now()); !fits {
 		return nil, &refusal{
-			code: forebay.CodeOverload, reason: "the requests of all clients hold as much as the server allows",
-			after: g.limits.RetryAfter,
+			code: forebay.CodeOverload, reason: "the requests of all clients hold as much as the server allows", after: after,
 		}
 	}
-	g.requests++
-	g.bytes += bytes
 	return g.server, nil
 }
 
@@ -97,8 +98,7 @@ func (g *gate) enter(bytes int64) (*server.Server, *refusal) {
 func (g *gate) leave(bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.requests--
-	g.bytes -= bytes
+	g.load.leave(bytes, time.Now())
 	g.checkEmptyLocked()
 }
 
@@ -109,26 +109,25 @@ func (g *gate) read() (*server.Server, *refusal) {
 	if r := g.movedLocked(); r != nil {
 		return nil, r
 	}
-	if g.readers >= g.limits.Readers {
+	if after, fits := g.readers.enter(0, time.Now()); !fits {
 		return nil, &refusal{
-			code: forebay.CodeOverload, reason: "as many clients read rows as the server allows", after: g.limits.RetryAfter,
+			code: forebay.CodeOverload, reason: "as many clients read rows as the server allows", after: after,
 		}
 	}
-	g.readers++
 	return g.server, nil
 }
 
 func (g *gate) readEnd() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.readers--
+	g.readers.leave(0, time.Now())
 }
 
 // pressure is how full the gate is, from 0 to 100.
 func (g *gate) pressure() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return int(max(g.bytes*100/int64(g.limits.AllBytes), int64(g.requests)*100/int64(g.limits.AllRequests)))
+	return g.load.percent()
 }
 
 // serve opens the gate to a server. A front that leaves does not come back.
@@ -162,7 +161,7 @@ func (g *gate) shut(leader string) <-chan struct{} {
 }
 
 func (g *gate) checkEmptyLocked() {
-	if g.empty == nil || g.requests > 0 {
+	if g.empty == nil || g.load.inside.requests > 0 {
 		return
 	}
 	select {
@@ -183,5 +182,5 @@ func (g *gate) state() (leader string, serving, leaving bool) {
 func (g *gate) inside() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.requests
+	return g.load.inside.requests
 }

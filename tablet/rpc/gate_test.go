@@ -15,7 +15,7 @@ import (
 // RP2
 func TestAGateThatIsShutTakesNothingAndWaitsForWhatIsInside(t *testing.T) {
 	t.Parallel()
-	g := &gate{limits: Limits{}.withDefaults()}
+	g := newGate(Limits{}.withDefaults())
 	if _, r := g.enter(1); r == nil || r.code != forebay.CodeNotLeader || r.after == 0 {
 		t.Errorf("before it serves: %+v", r)
 	}
@@ -53,7 +53,7 @@ func TestAGateCountsWhatIsInside(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{AllRequests: 5, AllBytes: 100}
-		g := &gate{limits: limits.withDefaults()}
+		g := newGate(limits.withDefaults())
 		g.serve(&server.Server{}, "x")
 		var inside []int64
 		total := int64(0)

@@ -4,6 +4,7 @@ package rpc
 
 import (
 	"sync"
+	"time"
 
 	"github.com/forebay-io/forebay/tablet/wire"
 )
@@ -19,13 +20,16 @@ type outbox struct {
 
 	mu      sync.Mutex
 	answers []*wire.Answer
-	held    int // requests whose answers were not sent yet
-	pending int // of these, the ones that the server has
-	bytes   int64
+	held    int  // requests whose answers were not sent yet
+	pending load // of these, the ones that the server has
 }
 
 func newOutbox(limits Limits) *outbox {
-	return &outbox{limits: limits, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	most := amount{requests: limits.StreamRequests, bytes: int64(limits.StreamBytes)}
+	return &outbox{
+		limits: limits, wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		pending: load{most: most, first: limits.RetryAfter},
+	}
 }
 
 func signal(c chan struct{}) {
@@ -49,24 +53,19 @@ func (o *outbox) hold() {
 	o.held++
 }
 
-// accept counts a request that is to be handed to the server; false where the stream has enough outstanding.
-func (o *outbox) accept(bytes int64) bool {
+// accept counts a request that is to be handed to the server. Where the stream has enough outstanding, after is how
+// long to wait.
+func (o *outbox) accept(bytes int64) (after time.Duration, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.pending >= o.limits.StreamRequests || o.bytes+bytes > int64(o.limits.StreamBytes) {
-		return false
-	}
-	o.pending++
-	o.bytes += bytes
-	return true
+	return o.pending.enter(bytes, time.Now())
 }
 
 // settle takes a request back that accept counted.
 func (o *outbox) settle(bytes int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.pending--
-	o.bytes -= bytes
+	o.pending.leave(bytes, time.Now())
 }
 
 // push adds the answer of a held request. Without an answer the request is let go of.

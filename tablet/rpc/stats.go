@@ -64,5 +64,5 @@ func (g *gate) stats(out *Stats) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	out.Serving, out.Leaving, out.Leader = g.phase == phaseServing, g.phase == phaseLeaving, g.leader
-	out.Inside, out.InsideBytes, out.Readers = g.requests, g.bytes, g.readers
+	out.Inside, out.InsideBytes, out.Readers = g.load.inside.requests, g.load.inside.bytes, g.readers.inside.requests
 }

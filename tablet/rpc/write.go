@@ -66,10 +66,10 @@ func (w *writeStream) hand(ctx context.Context, m *wire.WriteRequest, loan *wire
 		return a
 	}
 	size := int64(len(m.GetBatchData()))
-	if !w.box.accept(size) {
+	if after, fits := w.box.accept(size); !fits {
 		return &forebay.Answer{
 			Code: forebay.CodeOverload, Message: "the stream has as much outstanding as the server allows",
-			RetryAfter: w.front.limits.RetryAfter, Pressure: 100,
+			RetryAfter: after, Pressure: 100,
 		}
 	}
 	to, moved := w.front.gate.enter(size)

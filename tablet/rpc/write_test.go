@@ -223,7 +223,6 @@ func TestTooMuchOutstandingIsRefusedAndPasses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			limits.RetryAfter = 5 * time.Millisecond
 			w := begin(t, rpc.Config{Limits: limits})
 			clicks := w.logTable(t, "clicks")
 			stream := openWrites(t, w)
@@ -236,7 +235,7 @@ func TestTooMuchOutstandingIsRefusedAndPasses(t *testing.T) {
 				case forebay.CodeOK:
 					applied++
 				case forebay.CodeOverload:
-					if a.GetRetryAfterMs() != 5 {
+					if a.GetRetryAfterMs() < 5 || a.GetRetryAfterMs() > 2000 {
 						t.Fatalf("429 asks to wait %d ms", a.GetRetryAfterMs())
 					}
 				default:

@@ -108,7 +108,7 @@ func (h *handle) Send(ctx context.Context, r *forebay.Request, done func(forebay
 		h.server.Send(ctx, r, done)
 		return
 	}
-	number, err := h.inTable(ctx, r.Tablet)
+	number, err := h.locatedInTable(ctx, r.Tablet)
 	if err != nil {
 		done(locateAnswer(err))
 		return
@@ -118,8 +118,11 @@ func (h *handle) Send(ctx context.Context, r *forebay.Request, done func(forebay
 	h.server.Send(ctx, &located, done)
 }
 
-// inTable is the number in the table of a tablet, whose partition is made where it is missing.
-func (h *handle) inTable(ctx context.Context, tablet int) (int, error) {
+// InTable implements forebay.Locator.
+func (h *handle) InTable(tablet int) (number int, located bool) { return h.partitions.InTable(tablet) }
+
+// locatedInTable is the number in the table of a tablet, whose partition is made where it is missing.
+func (h *handle) locatedInTable(ctx context.Context, tablet int) (int, error) {
 	number, located := h.partitions.InTable(tablet)
 	if located {
 		return number, nil
@@ -153,7 +156,7 @@ func (h *handle) Commit(ctx context.Context, c *forebay.Commit) func(context.Con
 			continue
 		}
 		var err error
-		if r.Tablet, err = h.inTable(ctx, r.Tablet); err != nil {
+		if r.Tablet, err = h.locatedInTable(ctx, r.Tablet); err != nil {
 			answer := locateAnswer(err)
 			return func(context.Context) forebay.Answer { return answer }
 		}

@@ -17,7 +17,10 @@ import (
 //
 // Concurrency: safe.
 // Ownership: rows that are sent without a Lease belong to gRPC from then on.
-type Codec struct{}
+type Codec struct {
+	// Pool is where received messages lie; nil is gRPC's own pool.
+	Pool mem.BufferPool
+}
 
 var _ encoding.CodecV2 = Codec{}
 
@@ -53,10 +56,10 @@ func (Codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2. It never panics, whatever the bytes are.
-func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if loan, ok := v.(*Loan); ok {
 		loan.Free()
-		buffer := data.MaterializeToBuffer(mem.DefaultBufferPool())
+		buffer := data.MaterializeToBuffer(c.pool())
 		if err := decode(buffer.ReadOnlyData(), loan.Message); err != nil {
 			buffer.Free()
 			return err
@@ -68,10 +71,17 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	case *WriteRequest, *CommitRequest, *RowsAnswer, *LogAnswer:
 		return decode(data.Materialize(), v) // the message keeps these bytes
 	default:
-		buffer := data.MaterializeToBuffer(mem.DefaultBufferPool())
+		buffer := data.MaterializeToBuffer(c.pool())
 		defer buffer.Free()
 		return decode(buffer.ReadOnlyData(), v)
 	}
+}
+
+func (c Codec) pool() mem.BufferPool {
+	if c.Pool == nil {
+		return mem.DefaultBufferPool()
+	}
+	return c.Pool
 }
 
 // decode reads one message. WP2: every length is checked against what is left of data. The rows of those that have any

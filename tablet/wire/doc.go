@@ -6,6 +6,7 @@
 //
 //	tablet.proto  the protocol
 //	codec.go      Codec of all calls: rows are handed over, not copied; Lease and Loan say whose they are
+//	pool.go       buffers for what is received
 //	encode.go     the messages that carry rows, written
 //	decode.go     the messages that carry rows, read
 //	convert.go    requests, answers, commits, progress and tables as messages

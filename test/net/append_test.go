@@ -88,7 +88,7 @@ func TestRowsArriveOnceAndInOrderThroughCutConnections(t *testing.T) {
 	for round := range rounds {
 		receipts = append(receipts, appendRows(t, out, round*each, (round+1)*each)...)
 		settled(t, receipts[round*each:][:each/8]) // now requests are on their way
-		w.proxy.cut()
+		w.proxy.Cut()
 	}
 	if err := out.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestAWriterThatIsClosedWhileTheConnectionStallsEndsSoonAndOthersGoOn(t *tes
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.proxy.stall()
+	resume := w.proxy.Stall()
 	given := appendRows(t, first, 1, 100_000)
 	<-time.After(100 * time.Millisecond)
 	began := time.Now()
@@ -183,7 +183,7 @@ func TestAWriterThatIsClosedWhileTheConnectionStallsEndsSoonAndOthersGoOn(t *tes
 	if _, err := given[0].Wait(t.Context()); err == nil {
 		t.Error("a row that nobody answered counts as applied")
 	}
-	w.proxy.resume()
+	resume()
 	settled(t, appendRows(t, other, 0, 1000))
 	if err := other.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestCloseEndsWritersAtOnceWhileTheConnectionStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(t, appendRows(t, out, 0, 10))
-	w.proxy.stall()
+	w.proxy.Stall()
 	appendRows(t, out, 10, 100_000)
 	began := time.Now()
 	if err := errors.Join(conn.Close(), out.Close(), conn.Close()); err != nil {

@@ -31,11 +31,8 @@ func remoteSystem(t *testing.T, sink table.Sink) connectortest.System {
 			w.end()
 			w.start(t)
 		},
-		LoseAnswer: w.proxy.lose,
-		Stall: func() func() {
-			w.proxy.stall()
-			return w.proxy.resume
-		},
+		LoseAnswer: w.proxy.LoseAnswer,
+		Stall:      w.proxy.Stall,
 		Spoil: func(b *forebay.Batch, i int) {
 			text := strings.Repeat("x", int(tablet.RowBytesMax)+1)
 			b.Cells(i)[1] = forebay.SpanCell(forebay.KindString, b.AppendText(text), len(text))

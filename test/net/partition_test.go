@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/forebay-io/forebay"
@@ -22,8 +23,10 @@ func TestWritersThatRaceForPartitionsMakeEachOnce(t *testing.T) {
 		Name: "clicks", Tablets: 2, PartitionBy: forebay.PartitionBy{Column: "text", Template: tablet.TemplateValue},
 	})
 	var writing sync.WaitGroup
+	var told atomic.Int64
+	hooks := tablet.ClientHooks{PartitionCreated: func(string, string) { told.Add(1) }}
 	for range writers {
-		conn := w.dial(t, tablet.Config{})
+		conn := w.dial(t, tablet.Config{Hooks: hooks})
 		target, err := conn.OpenTable(t.Context(), forebay.TableSpec{Name: "clicks"})
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +72,9 @@ func TestWritersThatRaceForPartitionsMakeEachOnce(t *testing.T) {
 	if n, err := w.server.Count(t.Context(), "clicks"); err != nil || n != writers*partitions {
 		t.Errorf("there are %d rows (%v), want %d", n, err, writers*partitions)
 	}
+	if told.Load() < partitions {
+		t.Errorf("%d partitions were told of, want %d at least", told.Load(), partitions)
+	}
 }
 
 // Writers of eight connections come to the same partitions at once, each in an order of its own. Whoever is first makes
@@ -85,30 +91,34 @@ func TestEightWritersRaceForFiveHundredPartitions(t *testing.T) {
 		Name: "clicks", Tablets: 2, PartitionBy: forebay.PartitionBy{Column: "text", Template: tablet.TemplateValue},
 	})
 	var writing sync.WaitGroup
+	told := make([]map[string]int, writers) // by partition, the tablet that the receipt names
 	for n := range writers {
+		told[n] = map[string]int{}
 		out, err := w.dial(t, tablet.Config{}).Append(t.Context(), "clicks", writer.Config{Tuning: stubborn()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		writing.Go(func() {
 			row := forebay.NewRow(numbers())
-			var receipts []writer.Receipt
+			receipts := map[string]writer.Receipt{}
 			for i := range partitions {
-				part := (i + n*partitions/writers/10) % partitions // near each other, so that they meet
-				r, err := out.Append(t.Context(), fill(t, row, int64(n), fmt.Sprint("part-", part)))
+				part := fmt.Sprint("part-", (i+n*partitions/writers/10)%partitions) // near each other, so that they meet
+				r, err := out.Append(t.Context(), fill(t, row, int64(n), part))
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				receipts = append(receipts, r)
+				receipts[part] = r
 			}
 			if err := out.Shutdown(t.Context()); err != nil {
 				t.Error(err)
 			}
-			for i := range receipts {
-				if _, err := receipts[i].Wait(t.Context()); err != nil {
-					t.Errorf("writer %d, row %d: %v", n, i, err)
+			for part, r := range receipts {
+				result, err := r.Wait(t.Context())
+				if err != nil {
+					t.Errorf("writer %d, partition %s: %v", n, part, err)
 				}
+				told[n][part] = result.Tablet
 			}
 		})
 	}
@@ -126,6 +136,11 @@ func TestEightWritersRaceForFiveHundredPartitions(t *testing.T) {
 		rows := int64(0)
 		for _, l := range info.Logs[p.FirstTablet : p.FirstTablet+info.Tablets] {
 			rows += l.End - l.First
+		}
+		for n := range told {
+			if at := told[n][p.Name]; at < p.FirstTablet || at >= p.FirstTablet+info.Tablets {
+				t.Errorf("writer %d was told tablet %d for partition %q, which begins at %d", n, at, p.Name, p.FirstTablet)
+			}
 		}
 		if rows != writers || p.FirstTablet != i*info.Tablets {
 			t.Errorf("partition %q, from tablet %d on, has %d rows, want %d", p.Name, p.FirstTablet, rows, writers)

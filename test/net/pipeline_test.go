@@ -59,7 +59,7 @@ func TestAPipelineDeliversOnceThroughCutConnections(t *testing.T) {
 		const part = rows / 10
 		now := delivered.Add(int64(e.Records))
 		if now/part != (now-int64(e.Records))/part {
-			w.proxy.cut()
+			w.proxy.Cut()
 		}
 	}
 	runs := 0

@@ -5,6 +5,7 @@ package net_test
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -103,7 +104,7 @@ func TestAScanEndsWithItsReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.proxy.stall()
+	w.proxy.Stall()
 	ended, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	b := forebay.NewBatch()
@@ -216,7 +217,7 @@ func TestALogIsFollowedThroughCutConnections(t *testing.T) {
 	ascending(t, ids, 3000)
 	b := forebay.NewBatch()
 	for round := range 5 {
-		w.proxy.cut()
+		w.proxy.Cut()
 		settled(t, appendRows(t, out, 3000+100*round, 3100+100*round))
 		for len(ids) < 3100+100*round {
 			if err := log.Next(t.Context(), b); err != nil {
@@ -279,6 +280,144 @@ func TestALogThatIsNotThereIsRefusedWhenItIsOpened(t *testing.T) {
 		_, err := conn.OpenLog(t.Context(), r)
 		if e, ok := errors.AsType[*forebay.Error](err); !ok || e.Code != code {
 			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
+// keyed makes a table with the key (text, id), of which the texts a, b and c have 100 rows each.
+func keyed(t *testing.T, spec forebay.TableSpec) (*world, *tablet.Client) {
+	t.Helper()
+	w := begin(t)
+	spec.Key = []string{"text", "id"}
+	w.table(t, spec)
+	conn := w.dial(t, tablet.Config{})
+	out, err := conn.Upsert(t.Context(), spec.Name, writer.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range int64(300) {
+		row := forebay.NewRow(numbers())
+		if err := errors.Join(row.SetInt("id", id), row.SetText("text", string(rune('a'+id%3)))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Append(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w, conn
+}
+
+func TestAScanOfAPrefixShowsItsRowsAlone(t *testing.T) {
+	t.Parallel()
+	_, conn := keyed(t, forebay.TableSpec{Name: "words"})
+	prefix := func(text string) forebay.Row {
+		row := forebay.NewRow(forebay.MustSchema(forebay.Column{Name: "text", Type: forebay.String}))
+		if err := row.SetText("text", text); err != nil {
+			t.Fatal(err)
+		}
+		return row
+	}
+	for text, want := range map[string]int{"a": 100, "b": 100, "c": 100, "": 0, "ab": 0} {
+		rows, err := conn.Scan(t.Context(), tablet.ScanRequest{Table: "words", Prefix: prefix(text)})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		ids := scanned(t, rows)
+		if len(ids) != want || !slices.IsSorted(ids) {
+			t.Errorf("%q: %d rows, want %d in order: %v", text, len(ids), want, ids)
+		}
+		for _, id := range ids {
+			if text != string(rune('a'+id%3)) {
+				t.Errorf("%q shows row %d", text, id)
+			}
+		}
+	}
+	rows, err := conn.Scan(t.Context(), tablet.ScanRequest{Table: "words", Prefix: prefix("b"), Limit: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids := scanned(t, rows); len(ids) != 7 {
+		t.Errorf("with a limit of 7: %v", ids)
+	}
+	wrong := forebay.NewRow(forebay.MustSchema(forebay.Column{Name: "id", Type: forebay.Int64}))
+	if err := wrong.SetInt("id", 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Scan(t.Context(), tablet.ScanRequest{Table: "words", Prefix: wrong}); forebay.ClassOf(err) !=
+		forebay.ClassMisconfigured {
+		t.Errorf("a column that does not begin the key: %v", err)
+	}
+}
+
+// A tablet that is read piece by piece, each behind the last key of the one before and over a connection that broke
+// meanwhile, gives each of its rows once; the log from where a piece stands has what came after it.
+func TestATabletIsReadInPieces(t *testing.T) {
+	t.Parallel()
+	w, conn := keyed(t, forebay.TableSpec{Name: "words", Tablets: 2})
+	layout := forebay.NewLayout(numbers())
+	keys, err := forebay.NewKeyEncoder(layout, []int{layout.Schema.Find("text"), layout.Schema.Find("id")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := conn.Describe(t.Context(), "words")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]int{}
+	b := forebay.NewBatch()
+	for at := range 2 {
+		var after []byte
+		for pieces := 0; ; pieces++ {
+			rows, err := conn.Scan(t.Context(), tablet.ScanRequest{
+				Table: "words", Limit: 40, Piece: &tablet.ScanPiece{Tablet: at, After: after},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows.LogEnd() != info.Logs[at].End {
+				t.Errorf("piece %d of tablet %d stands at %d, its log ends at %d", pieces, at, rows.LogEnd(), info.Logs[at].End)
+			}
+			n := 0
+			for err = rows.Next(t.Context(), b); err == nil; err = rows.Next(t.Context(), b) {
+				for i := range b.Len() {
+					seen[b.Row(i).Int("id")]++
+					if after, err = keys.Append(after[:0], b, i); err != nil {
+						t.Fatal(err)
+					}
+				}
+				n += b.Len()
+			}
+			if !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			if err := rows.Close(); err != nil {
+				t.Error(err)
+			}
+			if n == 0 {
+				break
+			}
+			w.proxy.Cut()
+		}
+	}
+	if len(seen) != 300 {
+		t.Errorf("%d rows were seen, want 300", len(seen))
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("row %d was seen %d times", id, n)
+		}
+	}
+	for _, piece := range []tablet.ScanPiece{{Tablet: 2}, {Tablet: -1}, {After: []byte("x")}} {
+		rows, err := conn.Scan(t.Context(), tablet.ScanRequest{Table: "words", Piece: &piece})
+		if err == nil {
+			err = errors.Join(rows.Next(t.Context(), b), rows.Close())
+		}
+		if forebay.ClassOf(err) != forebay.ClassMisconfigured && !(piece.After != nil && errors.Is(err, io.EOF)) {
+			t.Errorf("%+v: %v", piece, err)
 		}
 	}
 }

@@ -5,15 +5,15 @@ package net_test
 import (
 	"context"
 	"io"
-	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/tablet"
 	"github.com/forebay-io/forebay/tablet/rpc"
 	"github.com/forebay-io/forebay/tablet/server"
+	"github.com/forebay-io/forebay/test/tcpproxy"
 )
 
 // world is a tablet server on the loopback interface with a proxy before it.
@@ -21,7 +21,8 @@ type world struct {
 	dir     string
 	config  rpc.Config
 	address string // of the server
-	proxy   *proxy
+	proxy   *tcpproxy.Proxy
+	target  atomic.Pointer[string] // where the proxy goes
 
 	server *server.Server
 	end    func() // ends the server
@@ -34,9 +35,16 @@ func begin(t *testing.T) *world {
 
 func beginWith(t *testing.T, config rpc.Config) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), config: config, address: "127.0.0.1:0", proxy: newProxy(t)}
+	w := &world{dir: t.TempDir(), config: config, address: "127.0.0.1:0"}
+	var err error
+	if w.proxy, err = tcpproxy.Listen(t.Context(), func() string { return *w.target.Load() }); err != nil {
+		t.Fatal(err)
+	}
 	w.start(t)
-	t.Cleanup(func() { w.end() })
+	t.Cleanup(func() {
+		_ = w.proxy.Close()
+		w.end()
+	})
 	return w
 }
 
@@ -53,9 +61,10 @@ func (w *world) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.server, w.address = opened, l.Addr().String()
-	w.proxy.aim(w.address)
+	address := w.address
+	w.target.Store(&address)
 	config := w.config
-	config.Address = w.proxy.address // or clients would learn the way past it
+	config.Address = w.proxy.Addr() // or clients would learn the way past it
 	front, err := rpc.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +88,7 @@ func (w *world) start(t *testing.T) {
 // dial connects through the proxy.
 func (w *world) dial(t *testing.T, config tablet.Config) *tablet.Client {
 	t.Helper()
-	conn, err := tablet.Dial(t.Context(), w.proxy.address, config)
+	conn, err := tablet.Dial(t.Context(), w.proxy.Addr(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,141 +98,6 @@ func (w *world) dial(t *testing.T, config tablet.Config) *tablet.Client {
 		}
 	})
 	return conn
-}
-
-// proxy passes bytes between clients and a server, until it is told to do worse.
-type proxy struct {
-	address string
-
-	mu      sync.Mutex
-	target  string
-	pairs   map[*pair]struct{}
-	stalled chan struct{} // closed when bytes flow again; nil while they flow
-	losing  bool          // the next answer is to be lost, and its connection
-	running sync.WaitGroup
-}
-
-type pair struct{ client, server net.Conn }
-
-func newProxy(t *testing.T) *proxy {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{address: l.Addr().String(), pairs: map[*pair]struct{}{}}
-	p.running.Go(func() { p.runAccept(l) })
-	t.Cleanup(func() {
-		p.resume()
-		_ = l.Close()
-		p.cut()
-		p.running.Wait()
-	})
-	return p
-}
-
-func (p *proxy) runAccept(l net.Listener) {
-	for {
-		client, err := l.Accept()
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		target := p.target
-		p.mu.Unlock()
-		server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		c := &pair{client: client, server: server}
-		p.mu.Lock()
-		p.pairs[c] = struct{}{}
-		p.mu.Unlock()
-		var passing sync.WaitGroup
-		passing.Go(func() { p.runPass(client, server, false) })
-		passing.Go(func() { p.runPass(server, client, true) })
-		p.running.Go(func() {
-			passing.Wait()
-			p.mu.Lock()
-			delete(p.pairs, c)
-			p.mu.Unlock()
-		})
-	}
-}
-
-func (p *proxy) runPass(from, to net.Conn, answers bool) {
-	defer func() {
-		_ = from.Close()
-		_ = to.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			p.mu.Lock()
-			stalled, lose := p.stalled, answers && p.losing
-			if lose {
-				p.losing = false
-			}
-			p.mu.Unlock()
-			if lose {
-				<-time.After(200 * time.Millisecond) // what came with it is applied meanwhile
-				return
-			}
-			if stalled != nil {
-				<-stalled
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// aim says where connections go from now on.
-func (p *proxy) aim(target string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target = target
-}
-
-// lose loses the next bytes from the server, and breaks their connection.
-func (p *proxy) lose() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.losing = true
-}
-
-// cut breaks every connection.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.pairs {
-		_ = c.client.Close()
-		_ = c.server.Close()
-	}
-}
-
-// stall lets no byte through, in either direction, until resume.
-func (p *proxy) stall() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stalled == nil {
-		p.stalled = make(chan struct{})
-	}
-}
-
-func (p *proxy) resume() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stalled != nil {
-		close(p.stalled)
-		p.stalled = nil
-	}
 }
 
 func numbers() *forebay.Schema {

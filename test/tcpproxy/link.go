@@ -53,16 +53,16 @@ func (g *gate) pass(ended <-chan struct{}) bool {
 
 // link is one connection of a client, forwarded.
 type link struct {
+	proxy             *Proxy
 	client, server    net.Conn
 	requests, answers *gate
-	delay             func() time.Duration
 	ended             chan struct{} // closed by reset: nothing is forwarded any more
 	endOnce           sync.Once
 }
 
-func newLink(client, server net.Conn, delay func() time.Duration) *link {
+func newLink(client, server net.Conn, p *Proxy) *link {
 	return &link{
-		client: client, server: server, requests: newGate(), answers: newGate(), delay: delay, ended: make(chan struct{}),
+		proxy: p, client: client, server: server, requests: newGate(), answers: newGate(), ended: make(chan struct{}),
 	}
 }
 
@@ -98,6 +98,9 @@ func (l *link) runPump(to, from net.Conn, g *gate) {
 		for {
 			buf := make([]byte, 32<<10)
 			n, err := from.Read(buf)
+			if !l.proxy.flow.pass(l.ended) {
+				return
+			}
 			if n > 0 {
 				select {
 				case pieces <- buf[:n]:
@@ -120,19 +123,32 @@ func (l *link) runForward(to net.Conn, pieces <-chan []byte, g *gate) {
 		if !g.pass(l.ended) || broken {
 			continue
 		}
-		if d := l.delay(); d > 0 {
-			timer := time.NewTimer(d)
-			select {
-			case <-timer.C:
-			case <-l.ended:
-				timer.Stop()
-			}
+		if g == l.answers && l.proxy.loses() {
+			l.wait(lossDelay)
+			l.reset()
 		}
+		l.wait(l.proxy.wait())
 		if _, err := to.Write(piece); err != nil {
 			broken = true
 		}
 	}
 	if half, ok := to.(*net.TCPConn); ok {
 		_ = half.CloseWrite()
+	}
+}
+
+// lossDelay is how long a connection lives after an answer of it was lost.
+const lossDelay = 200 * time.Millisecond
+
+// wait waits for a time, unless the connection ends before.
+func (l *link) wait(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ended:
 	}
 }

@@ -17,12 +17,14 @@ import (
 type Proxy struct {
 	listener net.Listener
 	target   func() string
+	flow     *gate // of all connections, in both directions
 	work     sync.WaitGroup
 
 	mu     sync.Mutex
 	links  map[*link]bool
 	counts map[string]int
 	delay  time.Duration
+	losing bool
 	closed bool
 }
 
@@ -34,7 +36,9 @@ func Listen(ctx context.Context, target func() string) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: l, target: target, links: map[*link]bool{}, counts: map[string]int{}}
+	p := &Proxy{
+		listener: l, target: target, flow: newGate(), links: map[*link]bool{}, counts: map[string]int{},
+	}
 	p.work.Go(p.runAccept)
 	return p, nil
 }
@@ -90,6 +94,34 @@ func (p *Proxy) HoldRequests() (release func()) {
 	}
 }
 
+// LoseAnswer loses the next bytes that come from a server, and resets their connection a moment later: what came with
+// them is done meanwhile.
+func (p *Proxy) LoseAnswer() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.losing = true
+}
+
+// loses says whether bytes from a server are those to be lost.
+func (p *Proxy) loses() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.losing {
+		return false
+	}
+	p.losing = false
+	p.counts["answer lost"]++
+	return true
+}
+
+// Stall lets nothing pass in either direction until resume is called, and takes nothing in: whoever sends soon waits.
+// Connections that are made meanwhile stall too.
+func (p *Proxy) Stall() (resume func()) {
+	p.flow.set(gateHold)
+	p.each("stalled", func(*link) {})
+	return func() { p.flow.set(gateOpen) }
+}
+
 func (p *Proxy) each(fault string, do func(l *link)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +167,7 @@ func (p *Proxy) runLink(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := newLink(client, server, p.wait)
+	l := newLink(client, server, p)
 	p.mu.Lock()
 	if p.closed {
 		l.reset()

@@ -5,7 +5,8 @@
 //
 //	forebay ADDRESS MODE
 //
-// MODE is append (a log table), upsert (a key table) or session (upserts through a session in AUTO_FLUSH_BACKGROUND).
+// MODE is append (a log table), append-log (the same with acks 1: rows are acknowledged when they are in the log, and
+// are synced within 100 ms), upsert (a key table) or session (upserts through a session in AUTO_FLUSH_BACKGROUND).
 // Everything else is the default of the library: rows are acknowledged when they are synced to disk.
 package main
 
@@ -46,7 +47,7 @@ type load struct {
 
 func answer(ctx context.Context) error {
 	if len(os.Args) != 3 {
-		return errors.New("usage: forebay ADDRESS append|upsert|session")
+		return errors.New("usage: forebay ADDRESS append|append-log|upsert|session")
 	}
 	conn, err := tablet.Dial(ctx, os.Args[1], tablet.Config{})
 	if err != nil {
@@ -95,7 +96,7 @@ func (l *load) table(name string) forebay.TableSpec {
 		forebay.Column{Name: "value", Type: forebay.Int64},
 		forebay.Column{Name: "text", Type: forebay.String},
 	)}
-	if l.mode != "append" {
+	if !strings.HasPrefix(l.mode, "append") {
 		spec.Key = []string{"id"}
 	}
 	return spec
@@ -104,11 +105,14 @@ func (l *load) table(name string) forebay.TableSpec {
 // write writes rows with a writer and returns when each is acknowledged.
 func (l *load) write(ctx context.Context, table string, first, count int64) error {
 	var applied atomic.Int64
-	open := l.conn.Upsert
-	if l.mode == "append" {
+	open, acks := l.conn.Upsert, forebay.AcksAll
+	if strings.HasPrefix(l.mode, "append") {
 		open = l.conn.Append
 	}
-	w, err := open(ctx, table, writer.Config{Settled: func(o writer.Outcome) {
+	if l.mode == "append-log" {
+		acks = forebay.AcksOne
+	}
+	w, err := open(ctx, table, writer.Config{Acks: acks, Settled: func(o writer.Outcome) {
 		for i := range o.Rows() {
 			if r, err := o.Result(i); err == nil && r.Applied == writer.Yes {
 				applied.Add(1)

@@ -27,6 +27,7 @@ const (
 	oursUpsert = "key table, 4 tablets; writer.Config{}: synced, then answered; idempotent, 5 in flight, 2 MB requests"
 	oursKept   = "session in AUTO_FLUSH_BACKGROUND, otherwise SessionConfig{}: 2 buffers of 7 MiB; synced, then answered"
 	oursAppend = "log table, 4 tablets; writer.Config{}: synced, then answered; idempotent, 5 in flight, 2 MB requests"
+	oursLog    = "as append, and acks 1: in the log, then answered; synced within 100 ms"
 	kuduCommon = "AUTO_FLUSH_BACKGROUND, 1000 operations in a buffer, HASH(id) 4, 1 replica, no encryption; "
 	flussRest  = "4 buckets, 1 replica, acks all, idempotent, batches of 2 MB and 100 ms; files are not synced"
 )
@@ -47,6 +48,7 @@ func jobs() []job {
 		}},
 		{name: "fluss-append", peer: "fluss", rows: 1_000_000, sides: []side{
 			forebaySide("append", oursAppend),
+			forebaySide("append-log", oursLog),
 			flussSide("append-indexed", "log table, format INDEXED; "+flussRest),
 			flussSide("append-arrow", "log table, format ARROW with ZSTD (default); "+flussRest),
 		}},
