@@ -17,6 +17,7 @@ import (
 	"github.com/forebay-io/forebay/tablet"
 	"github.com/forebay-io/forebay/test/tcpproxy"
 	"github.com/forebay-io/forebay/writer"
+	"github.com/forebay-io/forebay/writer/tuning"
 )
 
 // writers writes to a log table and to one with a key, and shows its metrics, as a Go program does.
@@ -45,6 +46,7 @@ func newWriters(ctx context.Context, addresses string) (w *writers, err error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", handler)
+	mux.Handle("/tuning", tuning.Handler(func() map[string]*writer.Writer { return w.outs }))
 	w.counted, w.address = counted, w.listen.Addr().String()
 	w.scrape = &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
 	w.conn, err = tablet.Dial(ctx, addresses, tablet.Config{
