@@ -164,6 +164,51 @@ func TestAFullMemoryDoesNotMakeSmallRequests(t *testing.T) {
 	})
 }
 
+// A request that the pace holds back leaves when the pace says so, also where nothing else happens in the meantime.
+func TestAPaceThatHoldsARequestBackIsKeptToTheMoment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend()
+		const perSecond, requests = 10, 200
+		var second time.Time
+		taken := 0
+		b.send = func(_ context.Context, r *forebay.Request) forebay.Answer {
+			if now := time.Now(); now.Sub(second) >= time.Second {
+				second, taken = now, 0
+			}
+			if taken++; taken > perSecond {
+				return forebay.Answer{Code: forebay.CodeOverload, RetryAfter: time.Second - time.Since(second)}
+			}
+			return b.apply(r)
+		}
+		w, err := New(b, forebay.NewLayout(fakeSchema()), Config{
+			Tuning: Tuning{BatchSize: 2 * 16, BatchTimeout: time.Hour, Retries: forebay.Unlimited},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		for n := range int64(requests) {
+			if _, err := w.Append(t.Context(), fakeRow(4*n)); err != nil { // it opens a request
+				t.Fatal(err)
+			}
+			receipt, err := w.Append(t.Context(), fakeRow(4*n+2)) // it closes the request
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := receipt.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(started); took > 2*requests/perSecond*time.Second {
+			t.Errorf("it took %s, and the target takes so many in %d s", took, requests/perSecond)
+		}
+		if err := w.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A request that expires in flight is told as unknown at once; its bytes are the backend's until the answer comes.
 func TestWhatExpiresInFlightIsUnknownAndKeepsItsBytes(t *testing.T) {
 	t.Parallel()

@@ -174,10 +174,11 @@ func (w *Writer) append(ctx context.Context, row forebay.Row, op forebay.Op) (Re
 	receipt := Receipt{request: s, row: s.count}
 	s.count++
 	w.unended++
-	if len(w.core.actions) > 0 {
+	acted := len(w.core.actions) > 0
+	if acted {
 		w.actLocked()
 	}
-	if opened {
+	if opened || acted {
 		w.hurryLocked()
 	}
 	notes := w.takeNotesLocked()

@@ -131,7 +131,7 @@ func TestAHundredSessionsShareOneConnection(t *testing.T) {
 	w := begin(t)
 	w.table(t, forebay.TableSpec{Name: "t", Key: []string{"id"}, Tablets: 4})
 	conn := w.dial(t, tablet.Config{BufferMemory: 256 * forebay.KiB})
-	const sessions, each = 99, 40
+	const sessions, each = 102, 40
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	applied, refused := 0, 0
