@@ -87,7 +87,7 @@ func (g goal) judge(rounds [][]sample) verdict {
 		v.settled = g.clear(values)
 		return v
 	}
-	v.settled = (v.high-v.low)/2 <= g.precision*v.figure
+	v.settled = g.shown || (v.high-v.low)/2 <= g.precision*v.figure // nothing hangs on a figure without a limit
 	return v
 }
 

@@ -95,6 +95,18 @@ func TestNarrowGoalIsNotSettledByAThreePercentInterval(t *testing.T) {
 	}
 }
 
+func TestAFigureWithoutALimitNeedsNoNarrowInterval(t *testing.T) {
+	t.Parallel()
+	g := figure("x", "x", cpuRatio)
+	if v := g.judge(repeated(6, 1, 3)); !v.settled || !v.met() {
+		t.Errorf("%+v", v)
+	}
+	g.shown = false
+	if v := g.judge(repeated(6, 1, 3)); v.settled {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestPeakIsTheWorstRound(t *testing.T) {
 	t.Parallel()
 	g := memoryGoal(100)
