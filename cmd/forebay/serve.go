@@ -71,7 +71,8 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if p.http, err = p.listenHTTP(ctx, c.HTTP); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	debug.SetGCPercent(servePercent)
+	debug.SetGCPercent(garbagePercent)
+	debug.SetMemoryLimit(int64(c.memory + queuedBytes + heapMargin))
 	if c.Standby {
 		return p.standby(ctx)
 	}
@@ -83,9 +84,8 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	return p.run(ctx, p.watch)
 }
 
-// servePercent is the share of garbage that a server may gather: its limits are counts of requests and connections, and
-// what a collection frees are the large buffers that the next requests need again.
-const servePercent = 100
+// queuedBytes is what requests that wait take, beside the memory of the store: the most that the queues of a server hold.
+const queuedBytes = 64 * forebay.MiB
 
 // front reads everything that the flags name, and reports all that is wrong with it.
 func (c *serveCommand) front() (config rpc.Config, guard rpc.Guard, err error) {
