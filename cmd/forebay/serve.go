@@ -84,7 +84,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	return p.run(ctx, p.watch)
 }
 
-// queuedBytes is what requests that wait take, beside the memory of the store: the most that the queues of a server hold.
+// queuedBytes is what requests that wait take, beside the memory of the store: the most that a server's queues hold.
 const queuedBytes = 64 * forebay.MiB
 
 // front reads everything that the flags name, and reports all that is wrong with it.
