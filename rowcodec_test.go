@@ -123,12 +123,16 @@ func TestSizedRowIsTheRowAfterItsSize(t *testing.T) {
 	t.Parallel()
 	schema := MustSchema(Column{"s", String})
 	encoder := NewRowEncoder(NewLayout(schema), nil)
-	for _, size := range []int{0, 1, 15, 16, 17, 125, 126, 127, 128, 129, 16_380, 16_381, 16_382, 16_383, 3 << 20} {
-		b := rowOf(t, schema, strings.Repeat("x", size))
-		row := encoder.Append(nil, b, 0)
-		got := encoder.AppendSized([]byte("before"), b, 0)
-		if want := AppendSizedRow([]byte("before"), row); !bytes.Equal(got, want) {
-			t.Errorf("a string of %d: %d bytes, want %d", size, len(got), len(want))
+	sizes := []int{0, 1, 15, 16, 17, 125, 126, 127, 128, 129, 16_380, 16_381, 16_382, 16_383, 3 << 20}
+	for _, before := range sizes { // the encoder guesses by the row before
+		for _, size := range sizes {
+			data := encoder.AppendSized([]byte("before"), rowOf(t, schema, strings.Repeat("y", before)), 0)
+			b := rowOf(t, schema, strings.Repeat("x", size))
+			row := encoder.Append(nil, b, 0)
+			want := AppendSizedRow(bytes.Clone(data), row)
+			if got := encoder.AppendSized(data, b, 0); !bytes.Equal(got, want) {
+				t.Errorf("a string of %d after one of %d: %d bytes, want %d", size, before, len(got), len(want))
+			}
 		}
 	}
 }

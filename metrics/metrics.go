@@ -65,7 +65,7 @@ func New(registry prometheus.Registerer) (*Metrics, error) {
 		duplicates: r.counter("writer_duplicates_dropped_total",
 			"Requests that the target had applied before and dropped.", "table"),
 		moves:      r.counter("writer_moves_total", "Tablets that were looked up again because they moved.", "table"),
-		partitions: r.counter("writer_partitions_created_total", "Partitions that were created for a row.", "table"),
+		partitions: r.counter("writer_partitions_created_total", "Partitions that rows needed, made now or found.", "table"),
 		waits: r.counter("writer_memory_waits_total", "Appends that waited for memory, by result: got, failed.",
 			"result"),
 		waited: r.counter("writer_memory_wait_seconds_total", "Time that appends waited for memory."),
@@ -177,5 +177,6 @@ func (m *Metrics) Writer() writer.Hooks {
 	}
 }
 
-// PartitionCreated counts a partition that was created for a row: it is the hook of that name of tablet.Config.
+// PartitionCreated counts a partition that rows needed and that was made, or found to be there: it is the hook of that
+// name of tablet.Config.
 func (m *Metrics) PartitionCreated(table, _ string) { m.writer.partitions.WithLabelValues(table).Inc() }

@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,24 +118,12 @@ func (c SessionConfig) Validate() error {
 }
 
 func (c SessionConfig) withDefaults() SessionConfig {
-	if c.BufferBytes == 0 {
-		c.BufferBytes = SessionBufferDefault
-	}
-	if c.BufferOperations == 0 {
-		c.BufferOperations = SessionOperationsDefault
-	}
-	if c.FlushInterval == 0 {
-		c.FlushInterval = SessionFlushIntervalDefault
-	}
-	if c.Timeout == 0 {
-		c.Timeout = SessionTimeoutDefault
-	}
-	if c.ErrorsMax == 0 {
-		c.ErrorsMax = SessionErrorsDefault
-	}
-	if c.ErrorBytesMax == 0 {
-		c.ErrorBytesMax = SessionErrorBytesDefault
-	}
+	c.BufferBytes = cmp.Or(c.BufferBytes, SessionBufferDefault)
+	c.BufferOperations = cmp.Or(c.BufferOperations, SessionOperationsDefault)
+	c.FlushInterval = cmp.Or(c.FlushInterval, SessionFlushIntervalDefault)
+	c.Timeout = cmp.Or(c.Timeout, SessionTimeoutDefault)
+	c.ErrorsMax = cmp.Or(c.ErrorsMax, SessionErrorsDefault)
+	c.ErrorBytesMax = cmp.Or(c.ErrorBytesMax, SessionErrorBytesDefault)
 	if c.Memory == nil {
 		c.Memory = NewMemory(c.Writer.BufferMemory)
 	}

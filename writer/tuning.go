@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -52,18 +53,10 @@ func Profile(name string) (Tuning, bool) {
 }
 
 func (t Tuning) withDefaults() Tuning {
-	if t.BatchSize == 0 {
-		t.BatchSize = BatchSizeDefault
-	}
-	if t.BatchTimeout == 0 {
-		t.BatchTimeout = BatchTimeoutDefault
-	}
-	if t.Retries == 0 {
-		t.Retries = RetriesDefault
-	}
-	if t.MaxInflight == 0 {
-		t.MaxInflight = MaxInflightDefault
-	}
+	t.BatchSize = cmp.Or(t.BatchSize, BatchSizeDefault)
+	t.BatchTimeout = cmp.Or(t.BatchTimeout, BatchTimeoutDefault)
+	t.Retries = cmp.Or(t.Retries, RetriesDefault)
+	t.MaxInflight = cmp.Or(t.MaxInflight, MaxInflightDefault)
 	return t
 }
 

@@ -12,6 +12,7 @@
 //	source.go   SourceHarness, RunSource         sourceread.go    reading a split, with what every batch must keep
 //	restart.go  the checks that open a source again, elsewhere or later
 //	sink.go     SinkHarness, RunSink             sinkrecord.go    the records that sinks get, and requests of them
+//	stored.go   what lies in a table
 //	stream.go   checks of sinks that take batches
 //	request.go  checks of sinks that take requests
 //	commit.go   checks of sinks whose transaction carries the progress; fence.go: who may write

@@ -4,11 +4,8 @@ package table_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -75,22 +72,7 @@ func (s *system) read(ctx context.Context) ([][]connectortest.Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	tablets := make([][]connectortest.Stored, forebay.TabletsDefault)
-	b := forebay.NewBatch()
-	for {
-		if err = scan.Next(ctx, b); err != nil {
-			break
-		}
-		tablet, _ := strconv.Atoi(b.Split().ID)
-		for i := range b.Len() {
-			row := b.Row(i)
-			tablets[tablet] = append(tablets[tablet], connectortest.Stored{ID: row.Int("id"), Text: row.Text("text")})
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return tablets, errors.Join(err, scan.Close())
+	return connectortest.ReadTablets(ctx, scan, forebay.TabletsDefault)
 }
 
 // losingTables hands out targets that lose the next answer when they are told to.

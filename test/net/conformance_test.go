@@ -4,9 +4,6 @@ package net_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +22,11 @@ func remoteSystem(t *testing.T, sink table.Sink) connectortest.System {
 		Sink:    sink,
 		Context: func() forebay.SinkContext { return forebay.SinkContext{Tables: conn} },
 		Read: func(ctx context.Context) ([][]connectortest.Stored, error) {
-			return readTablets(ctx, w, sink.Name)
+			scan, err := w.server.Scan(ctx, tablet.ScanRequest{Table: sink.Name})
+			if err != nil {
+				return nil, err
+			}
+			return connectortest.ReadTablets(ctx, scan, forebay.TabletsDefault)
 		},
 		Reopen: func(connectortest.T) {
 			w.end()
@@ -38,29 +39,6 @@ func remoteSystem(t *testing.T, sink table.Sink) connectortest.System {
 			b.Cells(i)[1] = forebay.SpanCell(forebay.KindString, b.AppendText(text), len(text))
 		},
 	}
-}
-
-func readTablets(ctx context.Context, w *world, name string) ([][]connectortest.Stored, error) {
-	scan, err := w.server.Scan(ctx, tablet.ScanRequest{Table: name})
-	if err != nil {
-		return nil, err
-	}
-	tablets := make([][]connectortest.Stored, forebay.TabletsDefault)
-	b := forebay.NewBatch()
-	for {
-		if err = scan.Next(ctx, b); err != nil {
-			break
-		}
-		at, _ := strconv.Atoi(b.Split().ID)
-		for i := range b.Len() {
-			row := b.Row(i)
-			tablets[at] = append(tablets[at], connectortest.Stored{ID: row.Int("id"), Text: row.Text("text")})
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return tablets, errors.Join(err, scan.Close())
 }
 
 func TestARemoteTableConforms(t *testing.T) {

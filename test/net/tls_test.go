@@ -3,17 +3,7 @@
 package net_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +16,7 @@ import (
 	"github.com/forebay-io/forebay/pipeline"
 	"github.com/forebay-io/forebay/tablet"
 	"github.com/forebay-io/forebay/tablet/rpc"
+	"github.com/forebay-io/forebay/test/tlstest"
 	"github.com/forebay-io/forebay/writer"
 )
 
@@ -38,7 +29,7 @@ const (
 // guarded is a server that speaks TLS and asks for a token, and the file with the certificate to trust it by.
 func guarded(t *testing.T) (w *world, ca string) {
 	t.Helper()
-	certFile, keyFile := certificate(t)
+	certFile, keyFile := tlstest.Certificate(t)
 	config, err := rpc.LoadTLS(certFile, keyFile)
 	if err != nil {
 		t.Fatal(err)
@@ -48,31 +39,6 @@ func guarded(t *testing.T) (w *world, ca string) {
 		t.Fatal(err)
 	}
 	return beginWith(t, rpc.Config{TLS: config, Tokens: tokens}), certFile
-}
-
-// certificate makes a certificate for the loopback interface and returns its files.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, errCert := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	keyBytes, errKey := x509.MarshalPKCS8PrivateKey(key)
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyBytes})
-	err = errors.Join(errCert, errKey, os.WriteFile(certFile, cert, 0o600), os.WriteFile(keyFile, text, 0o600))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certFile, keyFile
 }
 
 // trusting is TLS that trusts a certificate.
@@ -125,7 +91,7 @@ func TestAServerWithTLSAndTokensSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	w, ca := guarded(t)
 	w.table(t, forebay.TableSpec{Name: "clicks"})
-	otherCA, _ := certificate(t)
+	otherCA, _ := tlstest.Certificate(t)
 	for _, test := range []struct {
 		name   string
 		config tablet.Config
