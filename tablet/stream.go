@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -57,7 +58,8 @@ type stream struct {
 
 	mu       sync.Mutex
 	queue    []*call
-	pending  map[uint64]*call // sent, not answered
+	pending  map[uint64]*call   // sent, not answered
+	lent     map[*call]struct{} // gRPC may read their rows, also of those that were answered or given up
 	nextID   uint64
 	used     time.Time
 	retired  bool // nothing is taken any more; what was taken is answered
@@ -68,7 +70,7 @@ type stream struct {
 func newStream(ctx context.Context, config streamConfig) *stream {
 	s := &stream{
 		streamConfig: config, slots: make(chan struct{}, queueMax), wake: make(chan struct{}, 1),
-		over: make(chan struct{}), pending: map[uint64]*call{}, used: time.Now(),
+		over: make(chan struct{}), pending: map[uint64]*call{}, lent: map[*call]struct{}{}, used: time.Now(),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
@@ -195,6 +197,9 @@ func (s *stream) send(gs grpc.ClientStream) error {
 				return context.Cause(s.ctx)
 			}
 		}
+		s.mu.Lock()
+		s.lent[c] = struct{}{}
+		s.mu.Unlock()
 		lease := c.lend(func() { s.freed(c) })
 		err := gs.SendMsg(lease)
 		lease.End()
@@ -227,6 +232,9 @@ func (s *stream) cause(err error) error {
 
 // freed is called by gRPC, perhaps from its writer, which must not wait for what the end of a request brings.
 func (s *stream) freed(c *call) {
+	s.mu.Lock()
+	delete(s.lent, c)
+	s.mu.Unlock()
 	if end := c.free(); end != nil {
 		s.late.Go(end)
 	}
@@ -349,10 +357,9 @@ func (s *stream) fail(cause error, on *link) {
 	clear(s.pending)
 	refused := refusal(cause, s.answered)
 	s.mu.Unlock()
-	if cause == forebay.ErrStopped && len(queue)+len(sent) == 0 { //nolint:errorlint // it is the sentinel itself
-		return
+	if cause != forebay.ErrStopped || len(queue)+len(sent) > 0 { //nolint:errorlint // it is the sentinel itself
+		s.failed(s, cause)
 	}
-	s.failed(s, cause)
 	slices.SortFunc(sent, func(a, b *call) int { return int(a.id - b.id) })
 	ends := make([]func(), 0, len(queue)+len(sent))
 	tooLarge := largestIfTooLarge(cause, sent)
@@ -376,7 +383,7 @@ func (s *stream) fail(cause error, on *link) {
 	for _, end := range ends {
 		end()
 	}
-	s.reclaim(sent, on)
+	s.reclaim(on)
 }
 
 // refusal is the answer to everything on a stream that the server refused before it read anything of it, such as for a
@@ -404,8 +411,10 @@ func largestIfTooLarge(cause error, sent []*call) *call {
 
 // reclaim returns when gRPC reads no rows of the ended stream any more. It says so itself of almost all; of what it
 // forgets, a call that went the same way afterwards and came back tells, and so does the end of the connection.
-func (s *stream) reclaim(sent []*call, on *link) {
-	left := slices.DeleteFunc(sent, func(c *call) bool { return !c.isLent() })
+func (s *stream) reclaim(on *link) {
+	s.mu.Lock()
+	left := slices.Collect(maps.Keys(s.lent))
+	s.mu.Unlock()
 	if len(left) == 0 {
 		return
 	}

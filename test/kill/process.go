@@ -107,9 +107,17 @@ func (p *Process) Killed() bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// Summary is the last line that a run prints.
+// hung is how long a run may take before it is ended with its stacks.
+const hung = 10 * time.Minute
+
+// Summary is the last line that a run prints. A run that hangs is ended, and the error has its stacks.
 func (p *Process) Summary() (s Summary, err error) {
-	<-p.exited
+	if p.Lives(hung) {
+		if err := p.Kill(syscall.SIGQUIT); err != nil {
+			return s, err
+		}
+		return s, fmt.Errorf("the run has not ended within %s: %s", hung, p.stderr.Bytes())
+	}
 	lines := bytes.Split(bytes.TrimSpace(p.stdout.Bytes()), []byte("\n"))
 	if err := json.Unmarshal(lines[len(lines)-1], &s); err != nil {
 		return s, fmt.Errorf("the last line of the run is no summary: %w: %q, stderr %q", err, p.stdout.Bytes(), p.Last())

@@ -24,8 +24,13 @@ func stubborn() writer.Tuning {
 // appendRows appends the rows from up to, and without, to. It returns the receipts.
 func appendRows(t *testing.T, w *writer.Writer, from, to int) []writer.Receipt {
 	t.Helper()
+	return appendTexts(t, w, from, to, "a small row")
+}
+
+func appendTexts(t *testing.T, w *writer.Writer, from, to int, text string) []writer.Receipt {
+	t.Helper()
 	row := forebay.NewRow(numbers())
-	if err := row.SetText("text", "a small row"); err != nil {
+	if err := row.SetText("text", text); err != nil {
 		t.Fatal(err)
 	}
 	receipts := make([]writer.Receipt, 0, to-from)
@@ -188,6 +193,43 @@ func TestAWriterThatIsClosedWhileTheConnectionStallsEndsSoonAndOthersGoOn(t *tes
 	if err := other.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Requests that were given up while the connection held their rows give back their memory when it breaks, whenever that
+// is: before the stream is broken off for it, meanwhile, or afterwards.
+func TestMemoryOfRequestsThatAStalledConnectionHeldComesBack(t *testing.T) {
+	t.Parallel()
+	for wait := 900 * time.Millisecond; wait <= 1300*time.Millisecond; wait += 100 * time.Millisecond {
+		t.Run(wait.String(), func(t *testing.T) {
+			t.Parallel()
+			breakWhileStalled(t, wait)
+		})
+	}
+}
+
+func breakWhileStalled(t *testing.T, wait time.Duration) {
+	t.Helper()
+	w := begin(t)
+	w.table(t, forebay.TableSpec{Name: "clicks", Tablets: 1})
+	const rows = 24
+	conn := w.dial(t, tablet.Config{BufferMemory: 8 * forebay.MiB, RequestTimeout: 200 * time.Millisecond})
+	tuning := stubborn()
+	tuning.BatchSize = forebay.MiB
+	out, err := conn.Append(t.Context(), "clicks", writer.Config{Tuning: tuning})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, appendRows(t, out, 0, 1))
+	var receipts []writer.Receipt
+	var appending sync.WaitGroup
+	resume := w.proxy.Stall()
+	appending.Go(func() { receipts = appendTexts(t, out, 1, rows, strings.Repeat("x", 1<<20)) })
+	<-time.After(wait) // by now the connection holds all memory
+	w.proxy.Cut()
+	resume()
+	appending.Wait()
+	settled(t, receipts)
+	ascending(t, w.stored(t, "clicks"), rows)
 }
 
 func TestCloseEndsWritersAtOnceWhileTheConnectionStalls(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,7 +100,10 @@ func TestMemoryStaysBoundedWhileAServerDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	note := filepath.Join(t.TempDir(), "note")
-	child := exec.CommandContext(t.Context(), os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0])
+	child.Cancel = func() error { return child.Process.Signal(syscall.SIGQUIT) } // one that hangs says where
 	child.Env = append(os.Environ(), childEnv+"="+c.Addresses(), childNoteEnv+"="+note)
 	var said bytes.Buffer
 	child.Stdout, child.Stderr = &said, &said
