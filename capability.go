@@ -2,13 +2,25 @@
 
 package forebay
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // LaneContext is what a lane hands to a streaming sink.
 type LaneContext struct {
 	Lane   int
 	Owner  Owner
 	Layout *Layout
+	// Memory bounds what the writer may hold back in this process; 0 is for the writer to choose.
+	Memory Bytes
+	// Restored is what earlier runs, or the lane before it started again, held: the writer owns it from now on.
+	Restored []Committable
+	// Opened notes durably that something exists which ListOpen could not find again, before it is used. What is
+	// opened and not committed is aborted by the next run.
+	Opened func(ctx context.Context, c Committable) error
+	// Now is the processing time.
+	Now func() time.Time
 }
 
 // Streamer is a target that takes batches directly, without the writer.
@@ -83,11 +95,23 @@ type DeadLetterHolder interface {
 	TrimDeadLetters(ctx context.Context, pipeline string, from map[string]Position) (removed int, err error)
 }
 
-// Committable is what a two-phase sink prepared, as bytes that only it understands.
+// Committable is something that a two-phase sink opened, holds or prepared, as bytes that only it understands.
 type Committable struct {
-	// ID names it in messages and in OPENED and COMMITTED records.
+	// ID names it: in messages, and in what the state remembers. It is never used again, in no run.
 	ID   string
 	Data []byte
+}
+
+// Prepared is what a lane's writer made of everything that was written since it prepared last.
+type Prepared struct {
+	// Commit are finished: each is committed once, after the checkpoint is durable, in this order.
+	Commit []Committable
+	// Held are unfinished and go on, such as a file that is not full: a later run gets them back in the state that
+	// Data describes (LaneContext.Restored). Only those that changed are listed. One that is in Commit, or in Dropped,
+	// is held no more.
+	Held []Committable
+	// Dropped are the ids of held ones that nothing was left of.
+	Dropped []string
 }
 
 // Outcome answers one commit request. The zero value is no answer, which is an error.
@@ -102,9 +126,9 @@ const (
 	OutcomeAlready
 	// OutcomeRetry asks to try again later, with Changed where that is set.
 	OutcomeRetry
-	// OutcomeLost says that the target no longer has what was prepared, and why.
+	// OutcomeLost says that the target definitely does not have what was prepared and never will, and why.
 	OutcomeLost
-	// OutcomeFatal says that it will never be possible, and why.
+	// OutcomeFatal says that it will never be possible, and why; whether it is there is not known.
 	OutcomeFatal
 )
 
@@ -112,26 +136,50 @@ const (
 type CommitRequest struct {
 	Committable Committable
 	Outcome     Outcome
-	Changed     *Committable
-	Err         error
+	// Changed replaces the committable, durably, before the next attempt.
+	Changed *Committable
+	Err     error
 }
 
 // Preparer is a lane's writer of a two-phase sink.
 type Preparer interface {
 	LaneWriter
-	// Prepare ends what was written since the last one so that it survives any crash unseen, and returns what
-	// commits it. Nothing written gives no committable.
-	Prepare(ctx context.Context, checkpoint uint64) ([]Committable, error)
+	// Prepare ends a checkpoint: on return it is decided which records belong to it, and Write goes on with the next
+	// one. wait returns once all of them survive any crash, unseen by readers; it runs on another goroutine, one at a
+	// time and in the order of the checkpoints. Nothing written gives an empty Prepared.
+	//
+	// After a failure of either the lane closes the writer, and opens another one with what was held last.
+	Prepare(ctx context.Context, checkpoint uint64) (wait func(context.Context) (Prepared, error), err error)
 }
 
-// TwoPhase is a target that commits what its lanes prepared.
+// TwoPhase is a target that commits what its lanes prepared. Its lanes' writers are Preparers; their Flush is called
+// only where the run gives less than exactly-once, and then publishes what was written.
 //
-// Concurrency: one goroutine at a time.
+// Concurrency: Commit is safe; the rest is called by one goroutine before the lanes start.
 type TwoPhase interface {
-	// Commit answers every request, in order. An error means that no answer counts.
+	Streamer
+	// Commit answers every request, in order; it must be repeatable. An error means that no answer counts, and that it
+	// is called again with the same requests.
 	Commit(ctx context.Context, requests []CommitRequest) error
-	// Abort gives up what was opened or prepared and never committed.
+	// Abort gives up what was opened, held or prepared and is never committed. What is gone already is no error.
 	Abort(ctx context.Context, c []Committable) error
-	// ListOpen lists what the target still holds open or prepared for owners up to this one.
+	// ListOpen lists what the target still has open, held or prepared of the pipeline, from owners up to this one,
+	// also what the state was never told of.
 	ListOpen(ctx context.Context, owner Owner) ([]Committable, error)
+}
+
+// Fencer is a two-phase target that knows which run may publish. One without needs a state directory of its own for
+// each pipeline, and check says so.
+//
+// Concurrency: called by one goroutine before the lanes start.
+type Fencer interface {
+	// Owner is the newest owner that fenced the target for the pipeline; its epoch is 0 where none ever did.
+	Owner(ctx context.Context, pipeline string) (Owner, error)
+	// Fence makes the owner the only one that may publish, durably: whatever an older one does from now on stays
+	// unseen. What is held stays usable for this owner.
+	//
+	// Errors: fenced where the stored epoch is not smaller and the holder another.
+	Fence(ctx context.Context, owner Owner, held []Committable) error
+	// Forget removes everything held of the pipeline, but not what was published.
+	Forget(ctx context.Context, pipeline string) error
 }

@@ -25,6 +25,10 @@ type SinkInfo struct {
 	Way Way
 	// Name is what the guarantee's sentence calls the target, such as table "flights".
 	Name string
+	// Interval is how often a lane ends its transaction unless the user says; 0 leaves it to the way.
+	Interval time.Duration
+	// Notes are sentences for check, such as that the target has no fence.
+	Notes []string
 	// Schema checks a schema before anything is touched, such as that the key's columns exist; nil where every
 	// schema will do.
 	Schema func(*Schema) error
