@@ -146,10 +146,12 @@ type Preparer interface {
 	LaneWriter
 	// Prepare ends a checkpoint: on return it is decided which records belong to it, and Write goes on with the next
 	// one. wait returns once all of them survive any crash, unseen by readers; it runs on another goroutine, one at a
-	// time and in the order of the checkpoints. Nothing written gives an empty Prepared.
+	// time and in the order of the checkpoints. Nothing written gives an empty Prepared. With last set nothing follows
+	// in this run: everything that is held, also what was restored, is finished and in Commit.
 	//
 	// After a failure of either the lane closes the writer, and opens another one with what was held last.
-	Prepare(ctx context.Context, checkpoint uint64) (wait func(context.Context) (Prepared, error), err error)
+	Prepare(ctx context.Context, checkpoint uint64, last bool) (
+		wait func(context.Context) (Prepared, error), err error)
 }
 
 // TwoPhase is a target that commits what its lanes prepared. Its lanes' writers are Preparers; their Flush is called
