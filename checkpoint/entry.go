@@ -35,7 +35,12 @@ type Ownership struct {
 	Guarantee string `json:"guarantee"`
 	// Started is when it took the epoch, in microseconds since 1970-01-01T00:00:00Z.
 	Started int64 `json:"started"`
+	// Known are the holders of the last runs here, the newest last: a target that belongs to one of them is ours.
+	Known []string `json:"known,omitempty"`
 }
+
+// holdersKept bounds Ownership.Known: so many runs in a row may die before they fence their target.
+const holdersKept = 64
 
 // Entry is what the state knows of one split.
 type Entry struct {

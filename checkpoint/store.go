@@ -19,7 +19,7 @@ import (
 // Store keeps what pipelines remember in the checkpoint space of a state directory's store. Its values are
 // JSON: they are small and rarely written, and a person may have to read them.
 //
-//	0x40 kind pipeline [split]   kind m: Meta, o: Ownership, e: Entry
+//	0x40 kind pipeline [split]   kind m: Meta, o: Ownership, e: Entry; h and c in pending.go
 //
 // Concurrency: safe.
 type Store struct {
@@ -76,12 +76,9 @@ func (s *Store) LoadOwnership(pipeline string) (o Ownership, err error) {
 func (s *Store) TakeEpoch(owner forebay.Owner, target uint64, guarantee string) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stored, err := s.LoadOwnership(owner.Pipeline)
+	o, err := s.nextOwnership(owner, target, guarantee)
 	if err != nil {
 		return 0, err
-	}
-	o := Ownership{
-		Epoch: max(stored.Epoch, target) + 1, Holder: owner.Holder, Guarantee: guarantee, Started: time.Now().UnixMicro(),
 	}
 	b := s.store.NewBatch(0)
 	defer func() { _ = b.Close() }() // only returns memory
@@ -95,17 +92,37 @@ func (s *Store) TakeEpoch(owner forebay.Owner, target uint64, guarantee string) 
 	return o.Epoch, nil
 }
 
+// nextOwnership is what the owner's pipeline becomes when it takes the next epoch.
+func (s *Store) nextOwnership(owner forebay.Owner, target uint64, guarantee string) (Ownership, error) {
+	stored, err := s.LoadOwnership(owner.Pipeline)
+	if err != nil {
+		return Ownership{}, err
+	}
+	known := append(slices.Clone(stored.Known), owner.Holder)
+	return Ownership{
+		Epoch: max(stored.Epoch, target) + 1, Holder: owner.Holder, Guarantee: guarantee, Started: time.Now().UnixMicro(),
+		Known: known[max(0, len(known)-holdersKept):],
+	}, nil
+}
+
 // fenced refuses entries of a run whose pipeline has a newer owner. The directory belongs to one process, so that
 // what was taken here is all that can be newer.
 func (s *Store) fenced(pipeline string, entries []Entry) error {
+	for _, e := range entries {
+		if err := s.fencedEpoch(pipeline, e.Epoch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) fencedEpoch(pipeline string, epoch uint64) error {
 	s.mu.Lock()
 	newest := s.epochs[pipeline]
 	s.mu.Unlock()
-	for _, e := range entries {
-		if e.Epoch < newest {
-			return forebay.Errorf("write checkpoint", forebay.ClassFenced, "run %d of %s took over from run %d",
-				newest, pipeline, e.Epoch)
-		}
+	if epoch < newest {
+		return forebay.Errorf("write checkpoint", forebay.ClassFenced, "run %d of %s took over from run %d",
+			newest, pipeline, epoch)
 	}
 	return nil
 }
@@ -169,11 +186,12 @@ func (s *Store) Pipelines() ([]string, error) {
 func (s *Store) Reset(pipeline string) error {
 	b := s.store.NewBatch(0)
 	defer func() { _ = b.Close() }() // only returns memory
-	prefix := key(kindEntry, pipeline)
-	if err := errors.Join(
-		b.Delete(key(kindMeta, pipeline)),
-		b.DeleteRange(prefix, store.PrefixEnd(prefix)),
-	); err != nil {
+	errs := []error{b.Delete(key(kindMeta, pipeline))}
+	for _, kind := range []byte{kindEntry, kindHolding, kindPending} {
+		prefix := key(kind, pipeline)
+		errs = append(errs, b.DeleteRange(prefix, store.PrefixEnd(prefix)))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return s.commit(b, true)

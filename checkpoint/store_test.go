@@ -145,7 +145,7 @@ func TestResetForgetsAllButTheEpoch(t *testing.T) {
 		t.Errorf("%v, %v", names, err)
 	}
 	o, err := c.LoadOwnership("p")
-	want := checkpoint.Ownership{Epoch: 7, Holder: "h", Guarantee: "exactly-once"}
+	want := checkpoint.Ownership{Epoch: 7, Holder: "h", Guarantee: "exactly-once", Known: []string{"h"}}
 	if diff := cmp.Diff(want, o, cmpopts.IgnoreFields(want, "Started")); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}

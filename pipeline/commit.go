@@ -42,6 +42,9 @@ func (l *lane) due(now time.Time) bool {
 		return false
 	}
 	l.nextTick = l.run.tickAfter(now)
+	if l.run.prepares() && l.out.full() {
+		return false // the interval grows with what the target takes to commit
+	}
 	if records > 0 || len(l.open.letters) > 0 {
 		return true
 	}
@@ -140,6 +143,9 @@ func (l *lane) confirm(t *transaction) error {
 			l.delivered(s)
 		}
 	}
+	if l.run.prepares() {
+		return nil // the checkpoint has them already
+	}
 	return l.run.notes.add(t.progress, l.run.progressKept()) // C2: a note follows the target's answer
 }
 
@@ -161,7 +167,8 @@ func (l *lane) delivered(s *splitRun) {
 
 // finish ends the open transaction and waits until everything is confirmed.
 func (l *lane) finish(ctx context.Context) error {
-	if records, _ := l.out.pending(); records > 0 || len(l.open.splits) > 0 || len(l.open.letters) > 0 {
+	if records, _ := l.out.pending(); records > 0 || len(l.open.splits) > 0 || len(l.open.letters) > 0 || l.out.holds() {
+		l.open.last = true
 		if err := l.cut(ctx, time.Now()); err != nil {
 			return err
 		}
@@ -183,7 +190,10 @@ func (l *lane) restart(ctx context.Context, cause error) error {
 		if o == nil {
 			return context.Cause(ctx)
 		}
-		_ = l.settle(o) // a failed one is kept in l.failed, like the first
+		// One that failed in passing is kept in l.failed, like the first; any other must not be lost behind that.
+		if err := l.settle(o); err != nil && !l.passes(err) {
+			return err
+		}
 	}
 	l.open = transaction{}
 	if err := l.intake.close(); err != nil {

@@ -25,6 +25,10 @@ type Config struct {
 	Transform []forebay.Transform
 	Sink      forebay.Sink
 
+	// TakeOver makes a two-phase target ours that belongs to a run of another state directory, whose unpublished work is
+	// then gone.
+	TakeOver bool
+
 	// Guarantee is what the run must give; GuaranteeStrongest, the zero value, takes the strongest possible.
 	Guarantee Guarantee
 	// Lanes is the number of lanes; 0 means the smaller of cores and splits.
@@ -50,7 +54,8 @@ type Config struct {
 
 // CheckpointConfig says how often a lane ends its transaction.
 type CheckpointConfig struct {
-	// Interval is the longest time between two; default 100 ms for targets that hold progress, else 1 s.
+	// Interval is the longest time between two; default 100 ms for targets that hold progress, 10 s for two-phase ones
+	// unless they say, else 1 s.
 	Interval time.Duration `yaml:"interval" doc:"longest time between two transactions of a lane"`
 	// Bytes ends a transaction early; default 4 MB, less where memory is small.
 	Bytes forebay.Bytes `yaml:"bytes" doc:"size at which a transaction ends early"`
@@ -93,6 +98,7 @@ const (
 
 	progressInterval = 100 * time.Millisecond
 	plainInterval    = time.Second
+	twoPhaseInterval = 10 * time.Second
 )
 
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
@@ -127,12 +133,24 @@ func (c Config) withDefaults() Config {
 func (c Config) Effective() Config {
 	c = c.withDefaults()
 	if c.Checkpoint.Interval == 0 && c.Sink != nil {
-		c.Checkpoint.Interval = plainInterval
-		if info, err := c.Sink.Info(); err == nil && info.Way == forebay.WayProgress {
-			c.Checkpoint.Interval = progressInterval
-		}
+		info, _ := c.Sink.Info() // what is wrong with it is said elsewhere
+		c.Checkpoint.Interval = defaultInterval(info)
 	}
 	return c
+}
+
+// defaultInterval is how often a lane ends its transaction unless the user says.
+func defaultInterval(sink forebay.SinkInfo) time.Duration {
+	switch {
+	case sink.Interval > 0:
+		return sink.Interval
+	case sink.Way == forebay.WayProgress:
+		return progressInterval
+	case sink.Way == forebay.WayTwoPhase:
+		return twoPhaseInterval
+	default:
+		return plainInterval
+	}
 }
 
 // Validate reports everything that is wrong with the configuration itself, at once.

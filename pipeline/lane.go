@@ -45,6 +45,8 @@ type transaction struct {
 	advanced int64
 	// letterBytes are the bytes of the rejected records.
 	letterBytes forebay.Bytes
+	// last says that the lane writes nothing after it: the sink holds nothing back any more.
+	last bool
 }
 
 const (

@@ -23,6 +23,8 @@ type output interface {
 	// write takes the batch but for the records that it returns, which can never be accepted.
 	write(ctx context.Context, b *forebay.Batch) ([]forebay.Reject, error)
 	cutter
+	// holds says that the sink has something unfinished, which a transaction with last set ends.
+	holds() bool
 	// reset forgets what was written and not cut, before the lane starts again.
 	reset(ctx context.Context) error
 	// close ends the output; nothing is sent any more.
@@ -73,9 +75,11 @@ func (r *run) newOutput(ctx context.Context, number int, layout *forebay.Layout)
 		out.answers.Go(func() { lane.Run(ctx) })
 		return out, nil
 	case forebay.Streamer:
-		out := &streamOutput{
-			run: r, target: target, opened: forebay.LaneContext{Lane: number, Owner: r.owner, Layout: layout},
+		opened := r.laneContext(number, layout)
+		if r.prepares() {
+			return r.newPreparedOutput(ctx, r.twoPhase(), opened)
 		}
+		out := &streamOutput{run: r, target: target, opened: opened}
 		return out, out.open(ctx)
 	default:
 		return nil, forebay.Errorf("open sink", forebay.ClassMisconfigured, "%s takes neither batches nor requests",
@@ -97,6 +101,7 @@ func (o *commitOutput) write(_ context.Context, b *forebay.Batch) ([]forebay.Rej
 
 func (o *commitOutput) pending() (records int, size forebay.Bytes) { return o.lane.Pending() }
 func (o *commitOutput) full() bool                                 { return o.lane.Full() }
+func (o *commitOutput) holds() bool                                { return false }
 func (o *commitOutput) waiting() int                               { return o.lane.Waiting() }
 
 func (o *commitOutput) reset(context.Context) error {
@@ -151,7 +156,12 @@ type streamOutput struct {
 func (o *streamOutput) write(ctx context.Context, b *forebay.Batch) ([]forebay.Reject, error) {
 	o.records += b.Len()
 	o.size += b.Size()
-	err := o.lane.Write(ctx, b)
+	return writeTo(ctx, o.lane, b)
+}
+
+// writeTo hands a batch to a lane writer, and returns the records that it refused for good.
+func writeTo(ctx context.Context, lane forebay.LaneWriter, b *forebay.Batch) ([]forebay.Reject, error) {
+	err := lane.Write(ctx, b)
 	if e, ok := errors.AsType[*forebay.Error](err); ok && e.Class == forebay.ClassRejected && len(e.Records) > 0 {
 		return rejectsOf(b, e), nil
 	}
@@ -179,6 +189,7 @@ func rejectsOf(b *forebay.Batch, e *forebay.Error) []forebay.Reject {
 // pending counts no bytes: what a lane writer holds back it bounds itself, and only time ends a transaction.
 func (o *streamOutput) pending() (records int, size forebay.Bytes) { return o.records, 0 }
 func (o *streamOutput) full() bool                                 { return o.done != nil }
+func (o *streamOutput) holds() bool                                { return len(o.opened.Restored) > 0 }
 
 func (o *streamOutput) waiting() int {
 	if o.done != nil {
@@ -191,7 +202,7 @@ func (o *streamOutput) cut(ctx context.Context, t *transaction) error {
 	started := time.Now()
 	out := &outcome{transaction: t, size: o.size}
 	o.records, o.size = 0, 0
-	out.err = o.lane.Flush(ctx)
+	out.err = o.flush(ctx)
 	if out.err == nil && len(t.letters) > 0 {
 		out.err = o.run.state.server.AppendDeadLetters(ctx, o.run.config.Name, t.letters)
 		fault.Hit(fault.DLQWritten)
@@ -199,6 +210,19 @@ func (o *streamOutput) cut(ctx context.Context, t *transaction) error {
 	out.took = time.Since(started)
 	o.done = out
 	return nil
+}
+
+// flush ends what was written. With it ends what a run with exactly-once had left held.
+func (o *streamOutput) flush(ctx context.Context) error {
+	if err := o.lane.Flush(ctx); err != nil || len(o.opened.Restored) == 0 {
+		return err
+	}
+	ids := make([]string, len(o.opened.Restored))
+	for i, c := range o.opened.Restored {
+		ids[i] = c.ID
+	}
+	o.opened.Restored = nil
+	return o.run.state.checkpoints.Forget(o.run.config.Name, ids)
 }
 
 func (o *streamOutput) settled(context.Context, bool) *outcome {

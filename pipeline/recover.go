@@ -21,7 +21,8 @@ import (
 //	2  start the source, compile the transforms, start the sink (its table is made or changed here)
 //	3  store what the source wants to remember, before the first record
 //	4  read the target's epoch; take max(store, target) + 1 in the store, durably
-//	5  fence the target with that same number (a greater one there by now: stop as fenced)
+//	5  fence the target with that same number (a greater one there by now: stop as fenced); a two-phase target is
+//	   taken over, which commits what earlier runs prepared (takeover.go)
 //	6  read the progress, and decide where each split continues
 //	7  remove the dead letters that the positions have not passed
 //
@@ -46,11 +47,19 @@ func (r *run) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if target := r.twoPhase(); target != nil {
+		if err := r.takeOver(ctx, target); err != nil {
+			return err
+		}
+	}
 	entries, err := r.entries()
 	if err != nil {
 		return err
 	}
-	target, err := r.fence(ctx, entries)
+	var target *forebay.TargetState
+	if r.twoPhase() == nil {
+		target, err = r.fence(ctx, entries)
+	}
 	if err != nil {
 		return err
 	}
@@ -109,12 +118,16 @@ func (r *run) start(ctx context.Context, memory []byte) (err error) {
 // keepsPromise refuses a target that cannot do what its sink says: the guarantee rests on it.
 func (r *run) keepsPromise() error {
 	_, takesRequests := r.target.(forebay.Sequencer)
-	if r.plan.Guarantee != GuaranteeExactlyOnce || r.progressKept() && takesRequests && r.holder() != nil {
+	switch {
+	case r.plan.Guarantee != GuaranteeExactlyOnce,
+		r.progressKept() && takesRequests && r.holder() != nil,
+		r.prepares() && r.twoPhase() != nil:
 		return nil
 	}
 	return &forebay.Error{
 		Op: "open sink", Class: forebay.ClassMisconfigured, Code: "guarantee-impossible",
-		Err: fmt.Errorf("exactly-once needs a target that takes requests and holds progress, and that of %s does not",
+		Err: fmt.Errorf("exactly-once needs a target that takes requests and holds progress, or commits what was prepared; "+
+			"that of %s does neither",
 			r.sink.Name),
 		Cure: "write guarantee: at-least-once",
 	}
@@ -170,9 +183,7 @@ func (r *run) fence(ctx context.Context, entries map[string]checkpoint.Entry) (*
 			return nil, err
 		}
 	}
-	name := make([]byte, 8)
-	_, _ = rand.Read(name) // never fails
-	r.owner = forebay.Owner{Pipeline: r.config.Name, Holder: hex.EncodeToString(name)}
+	r.owner = newOwner(r.config.Name)
 	r.owner.Epoch, err = r.state.checkpoints.TakeEpoch(r.owner, before.Owner.Epoch, string(r.plan.Guarantee))
 	if err != nil {
 		return nil, err
@@ -205,6 +216,13 @@ func (r *run) fence(ctx context.Context, entries map[string]checkpoint.Entry) (*
 	}
 	fault.Hit(fault.ProgressRead)
 	return &state, err
+}
+
+// newOwner is a run without an epoch yet.
+func newOwner(pipeline string) forebay.Owner {
+	name := make([]byte, 8)
+	_, _ = rand.Read(name) // never fails
+	return forebay.Owner{Pipeline: pipeline, Holder: hex.EncodeToString(name)}
 }
 
 // adopt makes the progress that the target holds the stored positions, durably, before a run without
@@ -245,6 +263,7 @@ func (r *run) trim(ctx context.Context, entries map[string]checkpoint.Entry, pla
 // deal makes the queue of splits that are left.
 func (r *run) deal(plan []checkpoint.Resume) {
 	r.queue = &splitQueue{}
+	r.totals.dealt()
 	for _, p := range plan {
 		r.totals.splits.Add(1)
 		r.totals.total.Add(p.Split.Size)
@@ -284,10 +303,7 @@ func (r *run) knob() {
 	r.knobs.bytesMax.Store(int64(max(size, r.config.commitBytesMax(r.lanes, to.Keyed))))
 	interval := r.config.Checkpoint.Interval
 	if interval == 0 {
-		interval = plainInterval
-		if r.plan.Way == forebay.WayProgress {
-			interval = progressInterval
-		}
+		interval = defaultInterval(r.sink)
 	}
 	r.knobs.interval.Store(int64(interval)) // the last: who sees it may tune
 }

@@ -87,8 +87,9 @@ type run struct {
 	owner   forebay.Owner
 	feed    forebay.Feed
 	target  forebay.Target
-	given   forebay.Shape // what the source gives
-	shape   forebay.Shape // what reaches the sink
+	given   forebay.Shape         // what the source gives
+	shape   forebay.Shape         // what reaches the sink
+	held    []forebay.Committable // by a two-phase sink, when this run took over
 	queue   *splitQueue
 	lanes   int
 	resumed bool
@@ -123,7 +124,7 @@ func (p *Pipeline) Run(ctx context.Context) (Summary, error) {
 		err = r.recover(ctx)
 	}
 	if err == nil {
-		err = r.deliver(ctx)
+		err = r.deliverAll(ctx)
 	} else if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		err = nil // asked to stop before anything was read
 	}
@@ -170,6 +171,49 @@ func (r *run) close() error {
 	return errors.Join(errs...)
 }
 
+// rewindsMax is how often a run goes back in a row to before a checkpoint that its target lost, while nothing is
+// committed in between.
+const rewindsMax = 3
+
+// deliverAll delivers, and starts again from before a checkpoint that the target definitely does not have.
+func (r *run) deliverAll(ctx context.Context) error {
+	for rewinds := 1; ; rewinds++ {
+		before := r.totals.checkpoints.Load()
+		err := r.deliver(ctx)
+		if err == nil {
+			return r.tidyUp(ctx)
+		}
+		lost, is := isLost(err)
+		if !is {
+			return err
+		}
+		if r.totals.checkpoints.Load() > before {
+			rewinds = 1
+		}
+		if rewinds > rewindsMax {
+			return lost.cause
+		}
+		if err := errors.Join(r.close(), r.rewind(lost)); err != nil {
+			return err
+		}
+		r.feed, r.target = nil, nil
+		if err := r.recover(ctx); err != nil {
+			if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+				return nil // asked to stop before anything more was read
+			}
+			return err
+		}
+	}
+}
+
+func hasLost(err error) bool {
+	_, is := isLost(err)
+	return is
+}
+
+// isLost finds a checkpoint that the target definitely does not have.
+func isLost(err error) (*lostCheckpoint, bool) { return errors.AsType[*lostCheckpoint](err) }
+
 // deliver runs the lanes to their end. A lane that stops with an error lets the others of a bounded run
 // finish; a run that was fenced or whose store is corrupt stops all at once.
 func (r *run) deliver(ctx context.Context) error {
@@ -204,6 +248,8 @@ func (r *run) deliver(ctx context.Context) error {
 				switch {
 				case errors.Is(err, forebay.ErrFenced) || r.state.poisoned():
 					stop(err)
+				case hasLost(err):
+					stop(err) // all lanes go back together, under a new epoch
 				case !r.source.Bounded && context.Cause(work) == nil:
 					r.logger.Error("lane stopped for good; the others go on", "lane", i, "cause", err)
 				}
@@ -238,7 +284,9 @@ func (r *run) runDrainWatcher(ctx context.Context, stop context.CancelCauseFunc,
 		return
 	case <-ctx.Done():
 	}
-	close(r.drain)
+	if !r.draining() { // a run that went back delivers again
+		close(r.drain)
+	}
 	fault.Hit(fault.DrainBegun)
 	timer := time.NewTimer(r.config.Shutdown.Timeout)
 	defer timer.Stop()

@@ -96,6 +96,17 @@ func (t *totals) unsee(c counts) {
 	t.rejectedSeen.Add(-c.rejected)
 }
 
+// dealt begins the account of splits anew, with what was seen and not confirmed taken back: a run that recovers deals
+// out everything that is left.
+func (t *totals) dealt() {
+	for _, n := range []*atomic.Int64{&t.splits, &t.splitsDone, &t.total, &t.done} {
+		n.Store(0)
+	}
+	t.seen.Store(t.read.Load())
+	t.seenBytes.Store(t.bytesIn.Load())
+	t.rejectedSeen.Store(t.rejected.Load())
+}
+
 func (t *totals) progress(elapsed time.Duration) Progress {
 	return Progress{
 		Read: t.seen.Load(), Delivered: t.delivered.Load(), Filtered: t.filtered.Load(), Rejected: t.rejected.Load(),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/forebay-io/forebay/config"
@@ -81,19 +82,14 @@ func replayable(p *config.Pipeline) bool {
 	return err == nil && info.Replayable
 }
 
-// notesOf are what the source has to say.
+// notesOf are what both ends have to say.
 func notesOf(p *config.Pipeline) []string {
-	info, err := p.Config.Source.Info()
-	if err != nil {
+	source, errSource := p.Config.Source.Info()
+	sink, errSink := p.Config.Sink.Info()
+	if errSource != nil || errSink != nil {
 		return nil
 	}
-	var out []string
-	for _, n := range info.Notes {
-		if n != "" {
-			out = append(out, n)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Concat(source.Notes, sink.Notes), func(n string) bool { return n == "" })
 }
 
 func (c *checkCommand) json(a *app, p *config.Pipeline, plan pipeline.Plan) error {

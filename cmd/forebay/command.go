@@ -47,10 +47,12 @@ func (a *app) command(ctx context.Context, args []string) error {
 		kong.Vars{
 			"levels":   ",debug,info,warn,error",
 			"patience": "How long a stop waits for the answers of accepted requests",
-			"set":      "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
-			"format":   "csv, ndjson or table (default table on a terminal, else csv).",
-			"input":    "Input file (.csv or .ndjson, also .gz or .zst), whose columns are compared; repeatable.",
-			"audited":  "Pipeline file whose source and transforms make the input; it knows how files were split.",
+			"takeOver": "Take over a target that belongs to a run of another state directory; what that run has not " +
+				"published is gone.",
+			"set":     "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
+			"format":  "csv, ndjson or table (default table on a terminal, else csv).",
+			"input":   "Input file (.csv or .ndjson, also .gz or .zst), whose columns are compared; repeatable.",
+			"audited": "Pipeline file whose source and transforms make the input; it knows how files were split.",
 		})
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ type runCommand struct {
 	LogLevel         string   `help:"debug, info, warn or error." enum:"${levels}" default:"" placeholder:"LEVEL"`
 	LogFormat        string   `help:"Form of the log: text or json." enum:",text,json" default:"" placeholder:"FORM"`
 	UnsafeNetworkDir bool     `help:"Allow a state directory on a network file system."`
+	TakeOver         bool     `help:"${takeOver}"`
 }
 
 // job is one pipeline of the process.
@@ -237,6 +238,7 @@ func (c *runCommand) open(ctx context.Context, a *app, jobs []*job) ([]*openStat
 	byDir := map[string]*openState{}
 	for _, j := range jobs {
 		config := &j.from.Config
+		config.TakeOver = c.TakeOver
 		dir := absolute(config.State)
 		s := byDir[dir]
 		if s == nil {

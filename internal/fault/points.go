@@ -40,6 +40,20 @@ const (
 	CommitSynced = "commit-synced"
 	// CommitAcked: the lane knows that its commit is durable.
 	CommitAcked = "commit-acked"
+	// OpenedWritten: what a two-phase sink opened is noted, and not used yet.
+	OpenedWritten = "opened-written"
+	// Prepared: what a lane's two-phase sink prepared survives a crash, and no checkpoint says so yet.
+	Prepared = "prepared"
+	// CommitBegun: a checkpoint is durable, and its commit begins.
+	CommitBegun = "commit-begun"
+	// CommitDone: a two-phase sink has committed, and nothing says so yet.
+	CommitDone = "commit-done"
+	// CommittedWritten: it is durable that a checkpoint is committed.
+	CommittedWritten = "committed-written"
+	// CommitsReplayed: a run has committed what earlier ones left, and has not fenced the target.
+	CommitsReplayed = "commits-replayed"
+	// LeftoversAborted: what earlier runs opened and never committed is gone.
+	LeftoversAborted = "leftovers-aborted"
 	// CheckpointBuilt: a checkpoint is encoded.
 	CheckpointBuilt = "checkpoint-built"
 	// CheckpointWritten: a checkpoint is durable.
@@ -55,6 +69,7 @@ var points = [...]string{
 	DirectoryLocked, StoreOpened, TableCreated, SchemaChanged, EpochTaken, Fenced, ProgressRead, Seeked,
 	SourceRead, SourcePosition, TransformDone, BatchEncoded, CommitBuilt, DLQWritten, CommitApplied, CommitSynced,
 	CommitAcked, CheckpointBuilt, CheckpointWritten, SplitFinished, DrainBegun,
+	OpenedWritten, Prepared, CommitBegun, CommitDone, CommittedWritten, CommitsReplayed, LeftoversAborted,
 }
 
 // Points returns the names of all kill points.

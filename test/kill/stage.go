@@ -36,12 +36,18 @@ func stagePoints() []struct {
 		Points []string
 	}{
 		{StageOpening, []string{fault.DirectoryLocked, fault.StoreOpened, fault.TableCreated, fault.SchemaChanged}},
-		{StageRecovery, []string{fault.EpochTaken, fault.Fenced, fault.ProgressRead, fault.Seeked}},
+		{StageRecovery, []string{
+			fault.EpochTaken, fault.CommitsReplayed, fault.Fenced, fault.LeftoversAborted, fault.ProgressRead, fault.Seeked,
+		}},
 		{StageSource, []string{fault.SourceRead, fault.SourcePosition}},
 		{StageTransform, []string{fault.TransformDone}},
 		{StageBatch, []string{fault.BatchEncoded}},
-		{StageSink, []string{fault.CommitBuilt, fault.DLQWritten, fault.CommitApplied}},
-		{StageCommit, []string{fault.CommitSynced, fault.CommitAcked}},
+		{StageSink, []string{
+			fault.CommitBuilt, fault.DLQWritten, fault.CommitApplied, fault.OpenedWritten, fault.Prepared,
+		}},
+		{StageCommit, []string{
+			fault.CommitSynced, fault.CommitAcked, fault.CommitBegun, fault.CommitDone, fault.CommittedWritten,
+		}},
 		{StageNote, []string{fault.CheckpointBuilt, fault.CheckpointWritten}},
 		{StageEnd, []string{fault.SplitFinished, fault.DrainBegun}},
 	}
