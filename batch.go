@@ -61,6 +61,8 @@ type Record struct {
 	headerCount uint16
 
 	Op Op
+	// Late says that the record came behind the watermark.
+	Late bool
 }
 
 // Header is a name and a value that travel with a record.
@@ -85,10 +87,12 @@ type Batch struct {
 	layout   *Layout
 	split    Split
 	position Position
+
+	watermark int64
 }
 
 // NewBatch makes an empty batch for records without typed rows; Reset changes that.
-func NewBatch() *Batch { return &Batch{} }
+func NewBatch() *Batch { return &Batch{watermark: NoTime} }
 
 // Reset empties the batch for records of the split, with width slots in each typed row (0 for none). Memory
 // is kept and used again, but for a slab that one large record grew far beyond the usual.
@@ -100,7 +104,7 @@ func (b *Batch) Reset(split Split, width int) {
 	clear(b.headers)
 	clear(b.rejects)
 	b.headers, b.rejects = b.headers[:0], b.rejects[:0]
-	b.width, b.layout, b.split, b.position = width, nil, split, Position{}
+	b.width, b.layout, b.split, b.position, b.watermark = width, nil, split, Position{}, NoTime
 }
 
 // Len is the number of records.
@@ -128,6 +132,13 @@ func (b *Batch) Position() Position { return b.position }
 
 // SetPosition is called by the source once the batch is filled.
 func (b *Batch) SetPosition(p Position) { b.position = p }
+
+// Watermark is the event time up to which the whole pipeline has read, as far as its sources' order tells, in
+// microseconds since 1970-01-01T00:00:00Z; NoTime where nothing is known. A record with a smaller time is late.
+func (b *Batch) Watermark() int64 { return b.watermark }
+
+// SetWatermark is called by the pipeline before a sink gets the batch.
+func (b *Batch) SetWatermark(micros int64) { b.watermark = micros }
 
 // Layout is the schema of the typed rows and where its columns lie; nil while records are bytes only.
 func (b *Batch) Layout() *Layout { return b.layout }

@@ -57,6 +57,17 @@ type Entry struct {
 	Noted bool `json:"noted,omitempty"`
 	// Updated is when the entry was written, in microseconds since 1970-01-01T00:00:00Z.
 	Updated int64 `json:"updated"`
+	// Times is set where the pipeline has event time.
+	Times *EventTime `json:"event_time,omitempty"`
+}
+
+// EventTime is what is known of a split's event time, in microseconds since 1970-01-01T00:00:00Z or forebay.NoTime.
+type EventTime struct {
+	// High is the latest time among its records, Watermark that of the whole pipeline.
+	High      int64 `json:"high"`
+	Watermark int64 `json:"watermark"`
+	// Idle says that the split did not hold the watermark back.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // Same reports whether both say the same about the pipeline.

@@ -14,6 +14,8 @@ type Resume struct {
 	Position forebay.Position
 	// Version is the progress version to follow: the next write makes Version + 1.
 	Version uint64
+	// Times is what is known of the split's event time; nil where nothing is.
+	Times *EventTime
 	// Rewound says that the target held less than it had confirmed, so that it was restored from a copy.
 	Rewound bool
 }
@@ -55,7 +57,7 @@ func Decide(q Question) ([]Resume, error) {
 func (q Question) decide(split forebay.Split, progress map[string]forebay.SplitProgress) (Resume, error) {
 	entry, stored := q.Entries[split.ID]
 	held, found := progress[split.ID]
-	r := Resume{Split: split, Version: held.Version}
+	r := Resume{Split: split, Version: held.Version, Times: entry.Times}
 	switch {
 	case found && q.Target.Used:
 		r.Position = held.Position

@@ -22,6 +22,8 @@ type pipelineFile struct {
 
 	Source sourceField `yaml:"source" required:"true" doc:"one connector" example:"{ file: { path: f.csv, format: csv } }"`
 
+	EventTime *pipeline.EventTime `yaml:"event_time" doc:"when a record happened; without it there is no watermark"`
+
 	Transform []step `yaml:"transform" doc:"in order: filter, set, drop, keep, rename, cast"`
 
 	Sink sinkField `yaml:"sink" required:"true" doc:"one connector" example:"{ table: { name: flights } }"`
@@ -135,8 +137,8 @@ func (f *pipelineFile) config() pipeline.Config {
 	c := pipeline.Config{
 		Name: f.Name, State: f.State, Source: f.Source.source, Sink: f.Sink.sink, Guarantee: f.Guarantee, Lanes: f.Lanes,
 		Memory: f.Memory, WriterMemory: f.Writer.Memory, Writer: f.Writer.tuning(),
-		Checkpoint: f.Checkpoint,
-		Errors:     pipeline.ErrorsConfig{Rejected: f.Errors.Rejected, Max: f.Errors.Max}, Shutdown: f.Shutdown,
+		Checkpoint: f.Checkpoint, EventTime: f.EventTime,
+		Errors: pipeline.ErrorsConfig{Rejected: f.Errors.Rejected, Max: f.Errors.Max}, Shutdown: f.Shutdown,
 	}
 	if c.Errors.Max == forebay.Unlimited {
 		c.Errors.Max = 0

@@ -135,6 +135,8 @@ func (p *Pipeline) partOf(l leaf) string {
 	switch {
 	case step != nil:
 		return step.path
+	case l.inside:
+		return eventTimePath
 	case l.op == sink.name && sink.name != "", l.code == "schema-differs":
 		return sink.path
 	case l.code == "no-schema":
@@ -144,6 +146,21 @@ func (p *Pipeline) partOf(l leaf) string {
 		return source.path
 	default:
 		return ""
+	}
+}
+
+// eventTimePath is where the event time stands in a file.
+const eventTimePath = "event_time"
+
+// eventTimeField is the key of the event time that a message is about.
+func eventTimeField(message string) string {
+	switch {
+	case strings.Contains(message, "zone"):
+		return eventTimePath + ".zone"
+	case strings.Contains(message, "format"):
+		return eventTimePath + ".format"
+	default:
+		return eventTimePath + ".field"
 	}
 }
 
@@ -173,11 +190,19 @@ func (p *Pipeline) expressionProblem(l leaf, e *transform.ExprError) Problem {
 			return out
 		}
 	}
+	if field, found := p.tree.Value(eventTimePath + ".field"); found && l.inside && l.step == pipeline.EventTimeIndex {
+		out := field.Text().Problem(e.Offset, e.Length, e.Message)
+		out.Nearest, out.Cure = e.Nearest, e.Cure
+		return out
+	}
 	return p.tree.Problem(p.partOf(l), e.Error(), "")
 }
 
 func (p *Pipeline) columnProblem(l leaf, e *transform.ColumnError) Problem {
 	s := p.stepOf(l)
+	if s == nil && l.inside {
+		return p.tree.Problem(eventTimeField(e.Message), e.Message, e.Cure)
+	}
 	if s == nil || e.Index >= len(s.columns) || s.columns[e.Index].Value != e.Column {
 		out := p.tree.Problem(p.partOf(l), e.Message, e.Cure)
 		out.Nearest = e.Nearest

@@ -43,7 +43,7 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 	}
 	if options.ReadInput && (source.Replayable || len(problems) == 0) {
 		problems = append(problems, p.start(ctx, forebay.SourceContext{
-			Pipeline: p.Config.Name, NeedsRows: pipeline.NeedsRows(source, sink, p.Config.Transform),
+			Pipeline: p.Config.Name, NeedsRows: pipeline.NeedsRows(source, sink, p.Config.Steps()),
 			SplitOrderMatters: sink.Keyed, Lanes: p.Config.Lanes,
 		}, sink)...)
 	}
@@ -55,7 +55,7 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 func (p *Pipeline) planConfig() pipeline.Config {
 	return pipeline.Config{
 		Name: "plan", Source: p.Config.Source, Sink: p.Config.Sink, Transform: p.Config.Transform,
-		Guarantee: p.Config.Guarantee,
+		Guarantee: p.Config.Guarantee, EventTime: p.Config.EventTime,
 	}
 }
 
@@ -81,6 +81,13 @@ func (p *Pipeline) start(ctx context.Context, env forebay.SourceContext, sink fo
 // follows them is looked at too.
 func (p *Pipeline) compile(shape forebay.Shape) (forebay.Shape, Problems) {
 	var problems Problems
+	if e := p.Config.EventTime; e != nil && e.Field != "" {
+		first := p.Config.Steps()[0]
+		if _, err := first.Compile(shape); err != nil {
+			wrong := &pipeline.StepError{Index: pipeline.EventTimeIndex, Name: first.Name(), Err: err}
+			problems = append(problems, p.Explain(wrong)...)
+		}
+	}
 	for i, t := range p.Config.Transform {
 		step, err := t.Compile(shape)
 		if err == nil {

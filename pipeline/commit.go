@@ -74,6 +74,12 @@ func (l *lane) cut(ctx context.Context, now time.Time) error {
 			Split: s.split.ID, Version: s.version, Position: s.position, Fingerprint: s.split.Fingerprint,
 		}
 	}
+	if l.run.clock != nil {
+		t.times = make([]checkpoint.EventTime, len(t.splits))
+		for i, s := range t.splits {
+			t.times[i] = l.run.clock.state(s.split.ID)
+		}
+	}
 	l.health.cut(now)
 	return l.out.cut(ctx, &t)
 }
@@ -146,7 +152,7 @@ func (l *lane) confirm(t *transaction) error {
 	if l.run.prepares() {
 		return nil // the checkpoint has them already
 	}
-	return l.run.notes.add(t.progress, l.run.progressKept()) // C2: a note follows the target's answer
+	return l.run.notes.add(l.run.entriesOf(t, l.run.progressKept())) // C2: a note follows the target's answer
 }
 
 // forgetRefused lets go of the refused records that the position has passed.
@@ -199,7 +205,7 @@ func (l *lane) restart(ctx context.Context, cause error) error {
 	if err := l.intake.close(); err != nil {
 		return err
 	}
-	l.intake.backlog = nil
+	l.intake.backlog, l.intake.parked = nil, nil
 	if !refusedOnly {
 		if err := l.backoff(ctx, cause); err != nil {
 			return err

@@ -29,6 +29,9 @@ type Config struct {
 	// then gone.
 	TakeOver bool
 
+	// EventTime says where records have their event time; nil: they have none, and there is no watermark.
+	EventTime *EventTime
+
 	// Guarantee is what the run must give; GuaranteeStrongest, the zero value, takes the strongest possible.
 	Guarantee Guarantee
 	// Lanes is the number of lanes; 0 means the smaller of cores and splits.
@@ -187,6 +190,9 @@ func (c Config) Validate() error {
 	}
 	if c.Checkpoint.Bytes < 0 {
 		report("checkpoint.bytes %s: must not be negative", c.Checkpoint.Bytes)
+	}
+	if c.EventTime != nil {
+		problems = append(problems, c.EventTime.validate())
 	}
 	if c.Shutdown.Timeout < 0 {
 		report("shutdown.timeout %s: must not be negative", c.Shutdown.Timeout)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/checkpoint"
 	"github.com/forebay-io/forebay/internal/fault"
 )
 
@@ -32,6 +33,7 @@ type lane struct {
 	attempts int                               // since something was last confirmed
 	failed   []*transaction                    // whose answer was an error, until they are looked up
 	seen     counts                            // read and not confirmed
+	high     int64                             // the latest event time of the batch that is worked on
 }
 
 // transaction is what a lane delivers together: counters, positions and rejected records.
@@ -41,6 +43,8 @@ type transaction struct {
 	letters []forebay.DeadLetter
 	// progress is what the transaction makes the positions of its splits.
 	progress []forebay.SplitProgress
+	// times are what is known of the event time of each split of progress, nil without event time.
+	times []checkpoint.EventTime
 	// advanced is by how much positions move, for the progress line.
 	advanced int64
 	// letterBytes are the bytes of the rejected records.
@@ -66,7 +70,7 @@ func (r *run) newLane(ctx context.Context, number int) (*lane, error) {
 		l.intake.batch = nil
 		l.intake.ready = make(chan *fetched, fetchDepth)
 	}
-	steps, shape, err := compile(r.config.Transform, r.given)
+	steps, shape, err := compile(r.config.steps(func(micros int64) { l.high = max(l.high, micros) }), r.given)
 	if err != nil {
 		return nil, err
 	}
@@ -182,9 +186,19 @@ func (l *lane) process(ctx context.Context, split *splitRun, batch *forebay.Batc
 	if hook := l.run.config.Hooks.Read; hook != nil {
 		hook(forebay.ReadEvent{Lane: l.number, Split: split.split.ID, Records: int(read), Bytes: forebay.Bytes(size)})
 	}
+	l.high = forebay.NoTime
+	if l.run.clock != nil {
+		l.high = latest(batch)
+	}
 	filtered, err := apply(l.steps, batch)
 	if err != nil {
 		return err
+	}
+	late := int64(0)
+	if clock := l.run.clock; clock != nil {
+		now := time.Now()
+		late = clock.judge(batch, now)
+		clock.observe(split.split.ID, l.high, now)
 	}
 	l.removeRefused(batch)
 	delivered := int64(batch.Len())
@@ -196,6 +210,7 @@ func (l *lane) process(ctx context.Context, split *splitRun, batch *forebay.Batc
 	delivered -= int64(len(refused))
 	l.open.counts.add(counts{
 		read: read, delivered: delivered, filtered: int64(filtered), rejected: int64(len(rejects)), bytesIn: size,
+		late: late,
 	})
 	l.open.advanced += max(0, batch.Position().Offset-split.position.Offset)
 	split.position = batch.Position()

@@ -30,16 +30,31 @@ func newNotebook(checkpoints *checkpoint.Store, owner forebay.Owner) *notebook {
 	return &notebook{checkpoints: checkpoints, owner: owner, dirty: map[string]checkpoint.Entry{}}
 }
 
+// entriesOf are the positions of a transaction as they are stored. noted says that the target has confirmed them.
+func (r *run) entriesOf(t *transaction, noted bool) []checkpoint.Entry {
+	now := time.Now().UnixMicro()
+	entries := make([]checkpoint.Entry, len(t.progress))
+	for i, p := range t.progress {
+		entries[i] = checkpoint.Entry{
+			Split: p.Split, Epoch: r.owner.Epoch, Number: p.Version, Position: p.Position, Fingerprint: p.Fingerprint,
+			Noted: noted, Updated: now,
+		}
+		if t.times != nil {
+			entries[i].Times = &t.times[i]
+		}
+	}
+	return entries
+}
+
 // add notes confirmed positions.
-func (n *notebook) add(progress []forebay.SplitProgress, noted bool) error {
+func (n *notebook) add(entries []checkpoint.Entry) error {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range progress {
-		n.dirty[p.Split] = checkpoint.Entry{
-			Split: p.Split, Epoch: n.owner.Epoch, Number: p.Version, Position: p.Position,
-			Fingerprint: p.Fingerprint, Noted: noted, Updated: now.UnixMicro(),
-		}
+	noted := true
+	for _, e := range entries {
+		n.dirty[e.Split] = e
+		noted = noted && e.Noted
 	}
 	if noted && now.Sub(n.written) < noteInterval {
 		return nil

@@ -88,14 +88,14 @@ func (r *run) entries() (map[string]checkpoint.Entry, error) {
 // start starts both ends and fits what lies between.
 func (r *run) start(ctx context.Context, memory []byte) (err error) {
 	r.feed, err = r.config.Source.Start(ctx, forebay.SourceContext{
-		Pipeline: r.config.Name, Memory: memory, NeedsRows: NeedsRows(r.source, r.sink, r.config.Transform),
+		Pipeline: r.config.Name, Memory: memory, NeedsRows: NeedsRows(r.source, r.sink, r.config.Steps()),
 		SplitOrderMatters: r.sink.Keyed, Lanes: r.config.Lanes, Tables: r.state.server, Logger: r.logger,
 	})
 	if err != nil {
 		return err
 	}
 	r.given = forebay.SourceShape(r.source, r.feed.Schema())
-	_, r.shape, err = compile(r.config.Transform, r.given)
+	_, r.shape, err = compile(r.config.Steps(), r.given)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,13 @@ func (r *run) trim(ctx context.Context, entries map[string]checkpoint.Entry, pla
 func (r *run) deal(plan []checkpoint.Resume) {
 	r.queue = &splitQueue{}
 	r.totals.dealt()
+	if r.config.EventTime != nil {
+		r.clock = newEventClock(*r.config.EventTime)
+	}
 	for _, p := range plan {
+		if r.clock != nil && p.Times != nil {
+			r.clock.restore(p.Split.ID, *p.Times)
+		}
 		r.totals.splits.Add(1)
 		r.totals.total.Add(p.Split.Size)
 		if p.Rewound {

@@ -49,7 +49,7 @@ func New(config Config) (*Pipeline, error) {
 	p.sink.Identity = identity(p.sink.Connector, p.sink.Identity)
 	p.plan, errPlan = plan(chain{
 		source: p.source, sink: p.sink, deterministic: deterministic(config.Transform), transforms: len(config.Transform),
-		inPlace: p.source.JSON && !NeedsRows(p.source, p.sink, config.Transform),
+		inPlace: p.source.JSON && !NeedsRows(p.source, p.sink, config.Steps()),
 	}, config.Guarantee)
 	if errPlan != nil {
 		return nil, errPlan
@@ -98,6 +98,7 @@ type run struct {
 	knobs   knobs               // what may change while it runs
 	limiter *writer.LaneLimiter // nil unless the target is reached over a network
 	health  health
+	clock   *eventClock // nil without event time
 	totals  totals
 	notes   *notebook
 	drain   chan struct{} // closed when the run is to take nothing new

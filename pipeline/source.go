@@ -75,6 +75,7 @@ type intake struct {
 	batch   *forebay.Batch
 	ready   chan *fetched // from all fetchers of the lane
 	backlog []*fetched    // what stopped fetchers had read
+	parked  []*fetched    // of splits that wait for slower ones
 	timer   *time.Timer
 }
 
@@ -133,6 +134,9 @@ func (in *intake) open(ctx context.Context, s *splitRun) error {
 	if err != nil {
 		return err
 	}
+	if in.run.clock != nil {
+		in.run.clock.open(s.split.ID, time.Now())
+	}
 	s.reader, s.ended = reader, false
 	if in.run.source.Blocks {
 		s.fetcher = startFetcher(ctx, fetchTask{split: s, ready: in.ready, width: in.run.shape.Width})
@@ -150,7 +154,7 @@ func (in *intake) read(ctx context.Context, deadline time.Time) (*splitRun, *for
 	for range in.splits {
 		s := in.splits[in.next%len(in.splits)]
 		in.next++
-		if s.ended || in.run.draining() && !s.behind() {
+		if s.ended || in.run.draining() && !s.behind() || in.paused(s) {
 			continue
 		}
 		in.batch.Reset(s.split, in.run.shape.Width)
@@ -165,6 +169,16 @@ func (in *intake) read(ctx context.Context, deadline time.Time) (*splitRun, *for
 		}
 	}
 	return nil, nil, in.idle(ctx, deadline)
+}
+
+// parks reports whether what came of the split has to wait: it is paused, or something of it waits already.
+func (in *intake) parks(s *splitRun) bool {
+	return in.paused(s) || slices.ContainsFunc(in.parked, func(f *fetched) bool { return f.split == s })
+}
+
+// paused reports whether the split waits for slower ones. A drain waits for nobody.
+func (in *intake) paused(s *splitRun) bool {
+	return in.run.clock != nil && !in.run.draining() && in.run.clock.paused(s.split.ID, time.Now())
 }
 
 // moved reports whether an empty batch says that the position moved. The zero position says nothing: a reader
@@ -182,6 +196,9 @@ func (in *intake) behind() bool { return slices.ContainsFunc(in.splits, (*splitR
 // end closes the reader of a split that was read to its end.
 func (in *intake) end(s *splitRun) error {
 	s.ended, s.moved, s.position.Finished = true, true, true
+	if in.run.clock != nil {
+		in.run.clock.finish(s.split.ID, time.Now())
+	}
 	fault.Hit(fault.SplitFinished)
 	return in.closeSplit(s)
 }
@@ -221,9 +238,22 @@ func (in *intake) await(ctx context.Context, deadline time.Time) (*splitRun, *fo
 		in.backlog = in.backlog[1:]
 		return in.accept(f)
 	}
-	in.timer.Reset(max(0, time.Until(deadline)))
+	if i := slices.IndexFunc(in.parked, func(f *fetched) bool { return !in.paused(f.split) }); i >= 0 {
+		f := in.parked[i]
+		in.parked = slices.Delete(in.parked, i, i+1)
+		return in.accept(f)
+	}
+	wait := max(0, time.Until(deadline))
+	if len(in.parked) > 0 {
+		wait = min(wait, idleWait) // the slower ones may be another lane's
+	}
+	in.timer.Reset(wait)
 	select {
 	case f := <-in.ready:
+		if in.parks(f.split) {
+			in.parked = append(in.parked, f) // its fetcher has no batch left soon
+			return nil, nil, nil
+		}
 		return in.accept(f)
 	case <-in.timer.C:
 	case <-in.run.drainBegins():
@@ -248,6 +278,7 @@ func (in *intake) accept(f *fetched) (*splitRun, *forebay.Batch, error) {
 // stopFetchers ends the fetchers and keeps what they had read, for a drain. One whose split is behind goes on
 // until it is not.
 func (in *intake) stopFetchers() {
+	in.backlog, in.parked = append(in.parked, in.backlog...), nil
 	for _, s := range in.splits {
 		if s.fetcher == nil || s.behind() {
 			continue
@@ -284,7 +315,7 @@ func (in *intake) exhausted() bool {
 			return false
 		}
 	}
-	return len(in.backlog) == 0
+	return len(in.backlog)+len(in.parked) == 0
 }
 
 // settled forgets the splits that are delivered to their end.

@@ -27,6 +27,7 @@ type Summary struct {
 	Delivered         int64     `json:"delivered"`
 	Filtered          int64     `json:"filtered"`
 	Rejected          int64     `json:"rejected"`
+	Late              int64     `json:"late,omitempty"`
 	DuplicatesDropped int64     `json:"duplicates_dropped"`
 	Retries           int64     `json:"retries"`
 	Checkpoints       int64     `json:"checkpoints"`
@@ -54,7 +55,7 @@ type Progress struct {
 
 // counts are what happened to a stretch of records.
 type counts struct {
-	read, delivered, filtered, rejected, bytesIn int64
+	read, delivered, filtered, rejected, bytesIn, late int64
 }
 
 func (c *counts) add(o counts) {
@@ -63,6 +64,7 @@ func (c *counts) add(o counts) {
 	c.filtered += o.filtered
 	c.rejected += o.rejected
 	c.bytesIn += o.bytesIn
+	c.late += o.late
 }
 
 // subtract takes out what was confirmed; only what is counted as seen matters.
@@ -75,6 +77,7 @@ func (c *counts) subtract(o counts) {
 // totals are the counters of a run. Lanes add to them; anyone may read them.
 type totals struct {
 	read, delivered, filtered, rejected, bytesIn, bytesOut atomic.Int64
+	late                                                   atomic.Int64
 	duplicates, retries, checkpoints                       atomic.Int64
 	seen, seenBytes                                        atomic.Int64 // read so far, confirmed or not
 	done, total                                            atomic.Int64
@@ -87,6 +90,7 @@ func (t *totals) confirm(c counts) {
 	t.filtered.Add(c.filtered)
 	t.rejected.Add(c.rejected)
 	t.bytesIn.Add(c.bytesIn)
+	t.late.Add(c.late)
 }
 
 // unsee takes back what was seen and will be read again.
@@ -119,7 +123,7 @@ func (r *run) summary(status Status, err error) Summary {
 	t := &r.totals
 	s := Summary{
 		Pipeline: r.config.Name, Status: status, Read: t.read.Load(), Delivered: t.delivered.Load(),
-		Filtered: t.filtered.Load(), Rejected: t.rejected.Load(), DuplicatesDropped: t.duplicates.Load(),
+		Filtered: t.filtered.Load(), Rejected: t.rejected.Load(), Late: t.late.Load(), DuplicatesDropped: t.duplicates.Load(),
 		Retries: t.retries.Load(), Checkpoints: t.checkpoints.Load(), BytesIn: t.bytesIn.Load(),
 		BytesOut: t.bytesOut.Load(), Lanes: r.lanes, Seconds: time.Since(r.started).Seconds(),
 		Guarantee: r.plan.Guarantee, Resumed: r.resumed,

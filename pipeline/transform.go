@@ -37,7 +37,7 @@ func compile(transforms []forebay.Transform, in forebay.Shape) (steps []forebay.
 	for i, t := range transforms {
 		step, err := t.Compile(shape)
 		if err != nil {
-			problems = append(problems, &StepError{Index: i, Name: t.Name(), Err: err})
+			problems = append(problems, stepError(transforms, i, err))
 			break // the later ones see columns that this one would have made
 		}
 		steps = append(steps, step)
@@ -58,7 +58,7 @@ func compileEdits(transforms []forebay.Transform, in forebay.Shape) ([]forebay.S
 	for i, t := range transforms {
 		if err := editor.Add(t); err != nil {
 			return nil, in, &forebay.Error{
-				Op: "compile", Class: forebay.ClassMisconfigured, Err: &StepError{Index: i, Name: t.Name(), Err: err},
+				Op: "compile", Class: forebay.ClassMisconfigured, Err: stepError(transforms, i, err),
 			}
 		}
 	}
@@ -66,15 +66,29 @@ func compileEdits(transforms []forebay.Transform, in forebay.Shape) ([]forebay.S
 	return []forebay.Step{step}, step.Out, nil
 }
 
-// StepError is what is wrong with one step of Config.Transform.
+// stepError names the step at i of those of a run.
+func stepError(steps []forebay.Transform, i int, err error) error {
+	if _, first := steps[0].(transform.EventTimeStep); first {
+		i--
+	}
+	return &StepError{Index: i, Name: steps[max(i, 0)].Name(), Err: err}
+}
+
+// StepError is what is wrong with one step of Config.Transform, or with its event time, whose Index is EventTimeIndex.
 type StepError struct {
 	Index int
 	Name  string
 	Err   error
 }
 
+// EventTimeIndex stands for Config.EventTime in a StepError.
+const EventTimeIndex = -1
+
 // Error names the step, counted from 1.
 func (e *StepError) Error() string {
+	if e.Index == EventTimeIndex {
+		return fmt.Sprintf("event_time: %s", e.Err)
+	}
 	return fmt.Sprintf("transform %d (%s): %s", e.Index+1, e.Name, e.Err)
 }
 

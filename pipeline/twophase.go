@@ -253,7 +253,7 @@ func (o *preparedOutput) finish(ctx context.Context, c *preparing, prepared fore
 	}
 	pending, err := r.state.checkpoints.SaveCheckpoint(r.config.Name, checkpoint.Checkpoint{
 		Epoch: r.owner.Epoch, Lane: o.opened.Lane, Number: c.number,
-		Entries: r.entriesOf(t.progress), Prepared: prepared,
+		Entries: r.entriesOf(t, false), Prepared: prepared,
 	})
 	if err != nil {
 		return false, err
@@ -266,18 +266,6 @@ func (o *preparedOutput) finish(ctx context.Context, c *preparing, prepared fore
 }
 
 func empty(p forebay.Prepared) bool { return len(p.Commit)+len(p.Held)+len(p.Dropped) == 0 }
-
-func (r *run) entriesOf(progress []forebay.SplitProgress) []checkpoint.Entry {
-	now := time.Now().UnixMicro()
-	entries := make([]checkpoint.Entry, len(progress))
-	for i, p := range progress {
-		entries[i] = checkpoint.Entry{
-			Split: p.Split, Epoch: r.owner.Epoch, Number: p.Version, Position: p.Position, Fingerprint: p.Fingerprint,
-			Updated: now,
-		}
-	}
-	return entries
-}
 
 // hold notes what the durable checkpoint holds.
 func (o *preparedOutput) hold(p forebay.Prepared) {

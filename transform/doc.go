@@ -5,7 +5,8 @@
 //
 // A map of the package:
 //
-//	filter.go set.go columns.go cast.go map.go   the steps          step.go   what they share
+//	set.go columns.go cast.go map.go   the steps          step.go   what they share, and filter
+//	eventtime.go  the step that gives records their event time
 //	editor.go     the steps on records that are JSON
 //	program.go    Compile: an expression for the rows of a shape, or for JSON
 //	check.go      types of an expression's parts; each gets two forms: closures, and a tree for expr-lang

@@ -21,6 +21,7 @@ type Editor struct {
 	impure bool
 
 	batch *forebay.Batch
+	index int // of the record that is visited
 	// fail is why the current record is rejected.
 	fail *RejectError
 }
@@ -100,6 +101,7 @@ func (e *Editor) apply(b *forebay.Batch) (filtered int, err error) {
 // visit runs the edits for a record and writes it.
 func (e *Editor) visit(i int) verdict {
 	r := &e.record
+	e.index = i
 	if !r.Open(e.batch.Value(i)) {
 		e.fail = rejectf(CodeInvalidJSON, notAnObject)
 		return rejected

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/checkpoint"
+	"github.com/forebay-io/forebay/transform"
+)
+
+// EventTime says where records have their event time, and how far behind each other they may come.
+type EventTime struct {
+	// Field is an expression on the source's records; empty takes the time that the source gives them.
+	Field string `yaml:"field" doc:"an expression with the time; left out: the source's own" example:"time_hour"`
+	// Format and Zone say how text and numbers are read: see transform.EventTimeStep.
+	Format string `yaml:"format" doc:"unix, unix_ms, unix_us, unix_ns, or a layout as Go writes it" example:"unix_ms"`
+	Zone   string `yaml:"zone" doc:"the time zone of text without one" default:"UTC" example:"Europe/Berlin"`
+	// OutOfOrder is by how much a record may come after a later one of its split; default 5 s.
+	OutOfOrder time.Duration `yaml:"out_of_order" doc:"by how much a record may be behind its split" default:"5s"`
+	// Idle is after how long without a record a split no longer holds the watermark back; default 1 min.
+	Idle time.Duration `yaml:"idle" doc:"a split without records for so long holds nothing back" default:"1m"`
+	// Align pauses splits that are ahead of the slowest one by more; 0 pauses none.
+	Align time.Duration `yaml:"align" doc:"pause splits that are further ahead of the slowest" default:"0s"`
+}
+
+// Defaults of EventTime.
+const (
+	outOfOrderDefault = 5 * time.Second
+	idleDefault       = time.Minute
+)
+
+func (e EventTime) validate() error {
+	var problems []error
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"out_of_order", e.OutOfOrder}, {"idle", e.Idle}, {"align", e.Align}} {
+		if d.value < 0 {
+			problems = append(problems, fmt.Errorf("event_time.%s %s: must not be negative", d.name, d.value))
+		}
+	}
+	if e.Field == "" && e.Format != "" {
+		problems = append(problems, errors.New("event_time.format: it says how field is read, and there is no field"))
+	}
+	return errors.Join(problems...)
+}
+
+func (e EventTime) withDefaults() EventTime {
+	if e.OutOfOrder == 0 {
+		e.OutOfOrder = outOfOrderDefault
+	}
+	if e.Idle == 0 {
+		e.Idle = idleDefault
+	}
+	return e
+}
+
+// Steps are the transforms that a run makes: those of Transform, behind the one that reads event times.
+func (c Config) Steps() []forebay.Transform { return c.steps(nil) }
+
+// steps are the transforms of a lane, the one that reads event times first. seen is told each time.
+func (c Config) steps(seen func(micros int64)) []forebay.Transform {
+	if c.EventTime == nil || c.EventTime.Field == "" {
+		return c.Transform
+	}
+	first := transform.EventTimeStep{
+		Expr: c.EventTime.Field, Format: c.EventTime.Format, Zone: c.EventTime.Zone, Seen: seen,
+	}
+	return append([]forebay.Transform{first}, c.Transform...)
+}
+
+// eventClock is the watermark of a run: the smallest of its splits' that are read, are not idle, and have caught up.
+//
+// E1: it never goes back.
+// E2: a split that is idle, finished or without any times does not hold it back; one that comes back counts once it has
+// caught up.
+//
+// Concurrency: safe.
+type eventClock struct {
+	config EventTime
+
+	mu        sync.Mutex
+	splits    map[string]*splitClock
+	watermark int64
+}
+
+// splitClock is one split's part in it.
+type splitClock struct {
+	high    int64     // the latest event time, NoTime before the first
+	seen    time.Time // when the last record came
+	idle    bool
+	behind  bool // it was idle and has not caught up
+	reading bool // opened and not finished
+	untimed bool // it has records, and none of them a time
+}
+
+func newEventClock(config EventTime) *eventClock {
+	return &eventClock{config: config.withDefaults(), splits: map[string]*splitClock{}, watermark: forebay.NoTime}
+}
+
+// restore begins with what an earlier run knew of a split.
+func (c *eventClock) restore(split string, known checkpoint.EventTime) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.splits[split] = &splitClock{high: known.High, idle: known.Idle, behind: known.Idle}
+	c.watermark = max(c.watermark, known.Watermark)
+}
+
+func (e EventTime) mark(high int64) int64 {
+	if high == forebay.NoTime {
+		return forebay.NoTime
+	}
+	return high - e.OutOfOrder.Microseconds()
+}
+
+// open says that a lane reads the split from now on.
+func (c *eventClock) open(split string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.splits[split]
+	if s == nil {
+		s = &splitClock{high: forebay.NoTime}
+		c.splits[split] = s
+	}
+	s.reading = true
+	if !s.idle {
+		s.seen = now
+	}
+}
+
+// finish says that nothing of the split comes any more.
+func (c *eventClock) finish(split string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.splits[split]; s != nil {
+		s.reading = false
+	}
+	c.advanceLocked(now)
+}
+
+// observe notes that records came, the latest of them at high; NoTime where none has a time.
+func (c *eventClock) observe(split string, high int64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.splits[split]
+	if s == nil {
+		return
+	}
+	s.seen, s.high = now, max(s.high, high)
+	s.untimed = s.high == forebay.NoTime
+	if s.idle {
+		s.idle, s.behind = false, true
+	}
+	c.advanceLocked(now)
+}
+
+// now is the watermark.
+func (c *eventClock) now(at time.Time) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advanceLocked(at)
+	return c.watermark
+}
+
+// state is what a later run is to know of a split.
+func (c *eventClock) state(split string) checkpoint.EventTime {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := checkpoint.EventTime{High: forebay.NoTime, Watermark: c.watermark}
+	if s := c.splits[split]; s != nil {
+		known.High, known.Idle = s.high, s.idle
+	}
+	return known
+}
+
+// paused says whether the split is too far ahead of the slowest.
+func (c *eventClock) paused(split string, now time.Time) bool {
+	if c.config.Align == 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slowest, counted := c.slowestLocked(now)
+	s := c.splits[split]
+	if s == nil || !counted || s.high == forebay.NoTime {
+		return false
+	}
+	if slowest == forebay.NoTime {
+		return true // one of them has only just begun
+	}
+	return c.config.mark(s.high) > slowest+c.config.Align.Microseconds()
+}
+
+// slowestLocked is the smallest watermark of the splits that count; NoTime where one of them has no time yet.
+func (c *eventClock) slowestLocked(now time.Time) (slowest int64, counted bool) {
+	slowest = forebay.NoTime
+	for _, s := range c.splits {
+		if !s.reading {
+			continue
+		}
+		if !s.idle && now.Sub(s.seen) > c.config.Idle {
+			s.idle = true
+		}
+		mark := c.config.mark(s.high)
+		if s.behind && mark >= c.watermark {
+			s.behind = false
+		}
+		switch {
+		case s.idle || s.behind || s.untimed:
+		case !counted:
+			slowest, counted = mark, true
+		default:
+			slowest = min(slowest, mark)
+		}
+	}
+	return slowest, counted
+}
+
+func (c *eventClock) advanceLocked(now time.Time) {
+	slowest, counted := c.slowestLocked(now)
+	if !counted { // all are idle or finished: what they had is complete
+		for _, s := range c.splits {
+			slowest = max(slowest, c.config.mark(s.high))
+		}
+	}
+	c.watermark = max(c.watermark, slowest) // E1; NoTime is the smallest
+}
+
+// judge marks the records that are behind the watermark, and tells the sink where it is. It returns how many are late.
+func (c *eventClock) judge(b *forebay.Batch, now time.Time) (late int64) {
+	watermark := c.now(now)
+	b.SetWatermark(watermark)
+	if watermark == forebay.NoTime {
+		return 0
+	}
+	for i := range b.Len() {
+		r := b.Record(i)
+		if r.Late = r.Time != forebay.NoTime && r.Time < watermark; r.Late {
+			late++
+		}
+	}
+	return late
+}
+
+// latest is the latest event time that the source itself gave to records of a batch.
+func latest(b *forebay.Batch) int64 {
+	high := int64(forebay.NoTime)
+	for i := range b.Len() {
+		high = max(high, b.Record(i).Time)
+	}
+	return high
+}
