@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,22 +18,17 @@ import (
 
 // What a two-phase sink opened, holds and prepared. The values lie beside the entries:
 //
-//	0x40 h pipeline id                    Holding: opened, or held by a durable checkpoint
+//	0x40 x pipeline id                    opened, noted before it is used
+//	0x40 h pipeline id                    held by a durable checkpoint
 //	0x40 c pipeline epoch number lane     Pending: a checkpoint from when it is durable until it is committed
 //
-// C5: an id is in a Holding or in a Pending from before it is used until it is committed or aborted.
+// C5: an id is opened, held or in a Pending from before it is used until it is committed or aborted. Something that is
+// held may be opened beside, such as an upload for what its state has in itself so far: the next checkpoint joins both.
 const (
-	kindHolding = 'h'
+	kindOpened  = 'x'
+	kindHeld    = 'h'
 	kindPending = 'c'
 )
-
-// Holding is something of a two-phase sink that is not to be committed yet.
-type Holding struct {
-	forebay.Committable
-	// Held says that a checkpoint counts on it: its records are behind the stored positions. Without, it was only
-	// opened, and the next run aborts it.
-	Held bool
-}
 
 // Pending is a checkpoint of a lane that is durable and not known to be committed.
 type Pending struct {
@@ -42,8 +38,8 @@ type Pending struct {
 	Commit []forebay.Committable
 
 	// before is what the checkpoint replaced, for Rewind.
-	splits  []splitBefore
-	holding []holdingBefore
+	splits []splitBefore
+	held   []heldBefore
 }
 
 // splitBefore is the entry that a checkpoint replaced; nil where there was none.
@@ -52,27 +48,27 @@ type splitBefore struct {
 	Entry *Entry `json:"entry,omitempty"`
 }
 
-// holdingBefore is the holding that a checkpoint replaced or removed; nil where there was none.
-type holdingBefore struct {
-	ID      text           `json:"id"`
-	Holding *storedHolding `json:"holding,omitempty"`
+// heldBefore is what was held when a checkpoint replaced or removed it; nil where nothing was.
+type heldBefore struct {
+	ID   text               `json:"id"`
+	Held *storedCommittable `json:"held,omitempty"`
 }
 
-type storedHolding struct {
+// storedCommittable is a Committable as it is stored.
+type storedCommittable struct {
 	ID   text   `json:"id"`
 	Data []byte `json:"data,omitempty"`
-	Held bool   `json:"held,omitempty"`
 }
 
 type storedPending struct {
-	Version int             `json:"version"`
-	Epoch   uint64          `json:"epoch"`
-	Lane    int             `json:"lane"`
-	Number  uint64          `json:"number"`
-	Commit  []storedHolding `json:"commit"`
-	Splits  []splitBefore   `json:"splits_before,omitempty"`
-	Holding []holdingBefore `json:"holding_before,omitempty"`
-	Written int64           `json:"written"`
+	Version int                 `json:"version"`
+	Epoch   uint64              `json:"epoch"`
+	Lane    int                 `json:"lane"`
+	Number  uint64              `json:"number"`
+	Commit  []storedCommittable `json:"commit"`
+	Splits  []splitBefore       `json:"splits_before,omitempty"`
+	Held    []heldBefore        `json:"held_before,omitempty"`
+	Written int64               `json:"written"`
 }
 
 // Checkpoint is what one lane makes durable together: its positions, and what its sink prepared.
@@ -91,7 +87,7 @@ func pendingKey(pipeline string, p Pending) []byte {
 	return binary.BigEndian.AppendUint32(k, uint32(p.Lane))
 }
 
-func holdingKey(pipeline, id string) []byte { return append(key(kindHolding, pipeline), id...) }
+func idKey(kind byte, pipeline, id string) []byte { return append(key(kind, pipeline), id...) }
 
 // Opened notes, durably, that something exists before it is used.
 //
@@ -105,7 +101,7 @@ func (s *Store) Opened(pipeline string, epoch uint64, c forebay.Committable) err
 	}
 	b := s.store.NewBatch(0)
 	defer func() { _ = b.Close() }() // only returns memory
-	if err := set(b, holdingKey(pipeline, c.ID), toHolding(Holding{Committable: c})); err != nil {
+	if err := set(b, idKey(kindOpened, pipeline, c.ID), storedOf(c)); err != nil {
 		return err
 	}
 	err := s.commit(b, true)
@@ -147,7 +143,7 @@ func (s *Store) SaveCheckpoint(pipeline string, c Checkpoint) (Pending, error) {
 			return p, err
 		}
 	}
-	if err := s.moveHoldings(b, pipeline, c.Prepared, &p); err != nil {
+	if err := s.moveHeld(b, pipeline, c.Prepared, &p); err != nil {
 		return p, err
 	}
 	if len(p.Commit) > 0 {
@@ -161,23 +157,21 @@ func (s *Store) SaveCheckpoint(pipeline string, c Checkpoint) (Pending, error) {
 	return p, err
 }
 
-// moveHoldings writes what is held now and removes what is not, and notes in p what was there before.
-func (s *Store) moveHoldings(b *store.Batch, pipeline string, prepared forebay.Prepared, p *Pending) error {
+// moveHeld writes what is held now and removes what is not, and notes in p what was there before. Nothing of it is
+// merely opened any more.
+func (s *Store) moveHeld(b *store.Batch, pipeline string, prepared forebay.Prepared, p *Pending) error {
 	note := func(id string) error {
-		before := holdingBefore{ID: text(id)}
-		var stored storedHolding
-		found, err := s.get(holdingKey(pipeline, id), &stored)
+		before := heldBefore{ID: text(id)}
+		var stored storedCommittable
+		found, err := s.get(idKey(kindHeld, pipeline, id), &stored)
 		if found {
-			before.Holding = &stored
+			before.Held = &stored
 		}
-		p.holding = append(p.holding, before)
-		return err
+		p.held = append(p.held, before)
+		return errors.Join(err, b.Delete(idKey(kindOpened, pipeline, id)))
 	}
 	for _, c := range prepared.Held {
-		if err := note(c.ID); err != nil {
-			return err
-		}
-		if err := set(b, holdingKey(pipeline, c.ID), toHolding(Holding{Committable: c, Held: true})); err != nil {
+		if err := errors.Join(note(c.ID), set(b, idKey(kindHeld, pipeline, c.ID), storedOf(c))); err != nil {
 			return err
 		}
 	}
@@ -186,10 +180,7 @@ func (s *Store) moveHoldings(b *store.Batch, pipeline string, prepared forebay.P
 		gone = append(gone, c.ID)
 	}
 	for _, id := range gone {
-		if err := note(id); err != nil {
-			return err
-		}
-		if err := b.Delete(holdingKey(pipeline, id)); err != nil {
+		if err := errors.Join(note(id), b.Delete(idKey(kindHeld, pipeline, id))); err != nil {
 			return err
 		}
 	}
@@ -219,7 +210,7 @@ func (s *Store) Committed(pipeline string, p Pending) error {
 	return err
 }
 
-// Forget removes holdings that were aborted or published.
+// Forget removes what is opened or held under the ids, once it is aborted or published.
 func (s *Store) Forget(pipeline string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -227,22 +218,41 @@ func (s *Store) Forget(pipeline string, ids []string) error {
 	b := s.store.NewBatch(0)
 	defer func() { _ = b.Close() }() // only returns memory
 	for _, id := range ids {
-		if err := b.Delete(holdingKey(pipeline, id)); err != nil {
+		err := errors.Join(b.Delete(idKey(kindOpened, pipeline, id)), b.Delete(idKey(kindHeld, pipeline, id)))
+		if err != nil {
 			return err
 		}
 	}
 	return s.commit(b, true)
 }
 
-// Holdings are what was opened or is held and not committed, by id.
-func (s *Store) Holdings(pipeline string) ([]Holding, error) {
-	var all []Holding
-	err := s.each(key(kindHolding, pipeline), func(_, value []byte) error {
-		var h storedHolding
-		if err := json.Unmarshal(value, &h); err != nil {
-			return corrupt("load "+pipeline, fmt.Errorf("a holding: %w", err))
+// ForgetOpened removes the notes of what was opened, once it is aborted; what is held stays.
+func (s *Store) ForgetOpened(pipeline string) error {
+	prefix := key(kindOpened, pipeline)
+	b := s.store.NewBatch(0)
+	defer func() { _ = b.Close() }() // only returns memory
+	if err := b.DeleteRange(prefix, store.PrefixEnd(prefix)); err != nil {
+		return err
+	}
+	return s.commit(b, true)
+}
+
+// Open is what was opened and what is held, neither of it committed, each by id.
+func (s *Store) Open(pipeline string) (opened, held []forebay.Committable, err error) {
+	if opened, err = s.committables(kindOpened, pipeline); err != nil {
+		return nil, nil, err
+	}
+	held, err = s.committables(kindHeld, pipeline)
+	return opened, held, err
+}
+
+func (s *Store) committables(kind byte, pipeline string) (all []forebay.Committable, err error) {
+	err = s.each(key(kind, pipeline), func(_, value []byte) error {
+		var c storedCommittable
+		if err := json.Unmarshal(value, &c); err != nil {
+			return corrupt("load "+pipeline, fmt.Errorf("what a sink holds: %w", err))
 		}
-		all = append(all, h.holding())
+		all = append(all, c.committable())
 		return nil
 	})
 	return all, err
@@ -319,15 +329,19 @@ func (p Pending) undo(b *store.Batch, pipeline string) error {
 		}
 	}
 	for _, c := range p.Commit {
-		if err := set(b, holdingKey(pipeline, c.ID), toHolding(Holding{Committable: c})); err != nil {
+		if err := set(b, idKey(kindOpened, pipeline, c.ID), storedOf(c)); err != nil {
 			return err
 		}
 	}
-	for _, before := range p.holding {
-		if before.Holding == nil {
-			continue // it stays as opened, to be aborted
+	for _, before := range p.held {
+		k := idKey(kindHeld, pipeline, string(before.ID))
+		if before.Held == nil {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+			continue
 		}
-		if err := set(b, holdingKey(pipeline, string(before.ID)), *before.Holding); err != nil {
+		if err := set(b, k, *before.Held); err != nil {
 			return err
 		}
 	}
@@ -339,27 +353,27 @@ const pendingVersion = 1
 
 func (p Pending) stored() storedPending {
 	s := storedPending{
-		Version: pendingVersion, Epoch: p.Epoch, Lane: p.Lane, Number: p.Number, Splits: p.splits, Holding: p.holding,
+		Version: pendingVersion, Epoch: p.Epoch, Lane: p.Lane, Number: p.Number, Splits: p.splits, Held: p.held,
 		Written: time.Now().UnixMicro(),
 	}
 	for _, c := range p.Commit {
-		s.Commit = append(s.Commit, toHolding(Holding{Committable: c}))
+		s.Commit = append(s.Commit, storedOf(c))
 	}
 	return s
 }
 
 func (s storedPending) pending() Pending {
-	p := Pending{Epoch: s.Epoch, Lane: s.Lane, Number: s.Number, splits: s.Splits, holding: s.Holding}
+	p := Pending{Epoch: s.Epoch, Lane: s.Lane, Number: s.Number, splits: s.Splits, held: s.Held}
 	for _, c := range s.Commit {
-		p.Commit = append(p.Commit, c.holding().Committable)
+		p.Commit = append(p.Commit, c.committable())
 	}
 	return p
 }
 
-func toHolding(h Holding) storedHolding {
-	return storedHolding{ID: text(h.ID), Data: h.Data, Held: h.Held}
+func storedOf(c forebay.Committable) storedCommittable {
+	return storedCommittable{ID: text(c.ID), Data: c.Data}
 }
 
-func (s storedHolding) holding() Holding {
-	return Holding{Committable: forebay.Committable{ID: string(s.ID), Data: s.Data}, Held: s.Held}
+func (s storedCommittable) committable() forebay.Committable {
+	return forebay.Committable{ID: string(s.ID), Data: s.Data}
 }

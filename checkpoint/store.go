@@ -19,7 +19,7 @@ import (
 // Store keeps what pipelines remember in the checkpoint space of a state directory's store. Its values are
 // JSON: they are small and rarely written, and a person may have to read them.
 //
-//	0x40 kind pipeline [split]   kind m: Meta, o: Ownership, e: Entry; h and c in pending.go
+//	0x40 kind pipeline [split]   kind m: Meta, o: Ownership, e: Entry; x, h and c in pending.go
 //
 // Concurrency: safe.
 type Store struct {
@@ -187,7 +187,7 @@ func (s *Store) Reset(pipeline string) error {
 	b := s.store.NewBatch(0)
 	defer func() { _ = b.Close() }() // only returns memory
 	errs := []error{b.Delete(key(kindMeta, pipeline))}
-	for _, kind := range []byte{kindEntry, kindHolding, kindPending} {
+	for _, kind := range []byte{kindEntry, kindOpened, kindHeld, kindPending} {
 		prefix := key(kind, pipeline)
 		errs = append(errs, b.DeleteRange(prefix, store.PrefixEnd(prefix)))
 	}

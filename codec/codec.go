@@ -34,6 +34,8 @@ type Info struct {
 	JSON bool
 	// Ranges says that the next record can be found from any byte, so that an input can be cut into ranges.
 	Ranges bool
+	// Blocks says that inputs are read through Decoding.OpenBlocks, and not through decoders.
+	Blocks bool
 	// Note is a sentence that says why there are no ranges.
 	Note string
 }
@@ -55,6 +57,8 @@ type Env struct {
 type Sample struct {
 	Name   string
 	Reader io.Reader
+	// Input is for formats with blocks, which get no Reader.
+	Input BlockInput
 }
 
 // Decoding is a started format.
@@ -65,8 +69,12 @@ type Decoding struct {
 	Schema *forebay.Schema
 	// Memory is what Start wants back in every later run; nil if it learned nothing.
 	Memory []byte
-	// NewDecoder makes the decoder of one reader.
+	// NewDecoder makes the decoder of one reader; nil where OpenBlocks is set.
 	NewDecoder func() Decoder
+	// OpenBlocks reads the index of an input, for a format whose records cannot be found from its beginning.
+	//
+	// Errors: corrupt, misconfigured where its columns are not those of the schema, and those of the ReaderAt.
+	OpenBlocks func(ctx context.Context, in BlockInput) (Blocks, error)
 }
 
 // Decoder finds the records of one input in blocks of bytes that lie in a batch's slab. Cells and values are

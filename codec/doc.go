@@ -5,6 +5,8 @@
 //
 //	codec.go   Format, what a source configures; Decoding, the format started; Decoder, one reader's share
 //	stream.go  Stream fills batches from an io.Reader through a Decoder: blocks, carried tails, positions
+//	block.go   Blocks, for formats whose inputs are read anywhere, by an index, and not from their beginning
+//	encode.go  Writable, a format in which records can be written
 //	schema.go  Schema as a configuration gives it, and as a state remembers it
 //	infer.go   the types of columns from the first rows
 //	place.go   lines and columns for people

@@ -9,8 +9,10 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/avro"
 	"github.com/forebay-io/forebay/codec/csv"
 	"github.com/forebay-io/forebay/codec/ndjson"
+	"github.com/forebay-io/forebay/codec/parquet"
 	"github.com/forebay-io/forebay/codec/raw"
 	"github.com/forebay-io/forebay/connector"
 	"github.com/forebay-io/forebay/pipeline"
@@ -164,8 +166,10 @@ func choicesOf(registry connector.Registry) func(reflect.Type) []Choice {
 		sinks = append(sinks, Choice{Name: s.Name, Doc: s.Doc, New: s.Sink})
 	}
 	formats := []Choice{
+		{Name: "avro", Doc: "Avro object container files", New: func() any { return &avro.Format{} }},
 		{Name: "csv", Doc: "values with a delimiter", New: func() any { return &csv.Format{} }},
 		{Name: "ndjson", Doc: "one JSON object per line", New: func() any { return &ndjson.Format{} }},
+		{Name: "parquet", Doc: "Parquet files", New: func() any { return &parquet.Format{} }},
 		{Name: "raw", Doc: "lines as they are", New: func() any { return &raw.Format{} }},
 	}
 	return func(typ reflect.Type) []Choice {

@@ -151,7 +151,7 @@ func (c chain) sinkLink() Link {
 			"%s stores the positions in the transaction that stores the records", c.sink.Name)}
 	case forebay.WayTwoPhase:
 		return Link{"sink", GuaranteeExactlyOnce, fmt.Sprintf(
-			"%s prepares at each checkpoint and commits once the checkpoint is durable", c.sink.Name)}
+			"what goes into %s is prepared at each checkpoint and committed once the checkpoint is durable", c.sink.Name)}
 	case forebay.WayIdempotent:
 		return Link{"sink", GuaranteeEffectiveOnce, fmt.Sprintf(
 			"%s overwrites by key: a record sent again leaves the same result", c.sink.Name)}

@@ -62,14 +62,7 @@ type leftovers struct {
 }
 
 func (r *run) leftovers() (left leftovers, err error) {
-	holdings, err := r.state.checkpoints.Holdings(r.config.Name)
-	for _, h := range holdings {
-		if h.Held {
-			left.held = append(left.held, h.Committable)
-		} else {
-			left.opened = append(left.opened, h.Committable)
-		}
-	}
+	left.opened, left.held, err = r.state.checkpoints.Open(r.config.Name)
 	return left, err
 }
 
@@ -96,11 +89,7 @@ func (r *run) sweep(ctx context.Context, target forebay.TwoPhase, left leftovers
 		r.logger.Info("what was open and never committed is removed from the target", "count", len(stale))
 	}
 	fault.Hit(fault.LeftoversAborted)
-	ids := make([]string, len(left.opened))
-	for i, c := range left.opened {
-		ids[i] = c.ID
-	}
-	return r.state.checkpoints.Forget(r.config.Name, ids)
+	return r.state.checkpoints.ForgetOpened(r.config.Name)
 }
 
 // tidyUp removes what attempts that failed have left in a two-phase target, at the end of a run that delivered.

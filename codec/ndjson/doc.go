@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ndjson reads lines that are one JSON object each. Empty lines are passed over. A line that is not
+// Package ndjson reads and writes lines that are one JSON object each. Empty lines are passed over. A line that is not
 // one JSON object in valid UTF-8 is rejected.
 //
 //	ndjson.go   Format                     start.go  the fields and types of the first rows
 //	decoder.go  records in a window        object.go  one object into the cells of its row
+//	encode.go   rows as objects
 //
 // Without a schema, and where no later stage needs rows, a record is its line, byte for byte; steps find its
 // fields by path and edit it in place. With one, the

@@ -20,7 +20,7 @@ func TestRegistryIsValid(t *testing.T) {
 	if diff := cmp.Diff([]string{"file", "generate", "stdin", "table"}, r.Sources().Names()); diff != "" {
 		t.Errorf("sources (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"table", "stdout", "drop"}, r.Sinks().Names()); diff != "" {
+	if diff := cmp.Diff([]string{"file", "table", "stdout", "drop"}, r.Sinks().Names()); diff != "" {
 		t.Errorf("sinks (-want +got):\n%s", diff)
 	}
 }

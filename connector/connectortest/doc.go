@@ -17,6 +17,16 @@
 //	request.go  checks of sinks that take requests
 //	commit.go   checks of sinks whose transaction carries the progress; fence.go: who may write
 //
+// Two-phase sinks are held against numbered rules, by a coordinator that is killed at every point:
+//
+//	rule.go         the rules, T1 to T21, with what each says and what to do where it is broken
+//	world.go        a system, the state directories of the runs on it, and what readers see
+//	coordinator.go  a run: recovery, lanes, checkpoints, commits
+//	twophase.go     one check for each rule: what lanes write and prepare
+//	held.go         what is held, and kills at every stage
+//	settle.go       answers, repeats, aborts and lists
+//	owner.go        fences
+//
 // The checks are functions of T, not of testing.T, so that the suite's own tests can watch them fail for
 // connectors that are wrong on purpose.
 package connectortest

@@ -31,6 +31,14 @@ type SinkClaims struct {
 	Sequences bool
 	// Progress: its target is a forebay.ProgressHolder, and its backend a forebay.Committer.
 	Progress bool
+	// TwoPhase: its target is a forebay.TwoPhase. With Streams it also publishes what its lanes flush.
+	TwoPhase bool
+	// Fences: its target is a forebay.Fencer.
+	Fences bool
+	// Holds: what is not full at a checkpoint is held, and goes on behind it.
+	Holds bool
+	// Notes: it opens what ListOpen could not find again, and notes it with LaneContext.Opened.
+	Notes bool
 }
 
 // System is what a sink writes to. The functions that are left out are faults that the harness cannot make;
@@ -43,7 +51,13 @@ type System struct {
 	// the order in which they were applied.
 	Read func(ctx context.Context) ([][]Stored, error)
 	// Reopen ends the system abruptly and brings it back with what was durable. Targets from before are dead.
+	// Without it a killed run of a two-phase sink is one that is left as it stands while the next one starts.
 	Reopen func(t T)
+	// Unpublished names what lies in the system of any pipeline, and readers do not see: files that are not finished,
+	// uploads, transactions.
+	Unpublished func(ctx context.Context) ([]string, error)
+	// Now is the processing time of lanes; nil is the clock's.
+	Now func() time.Time
 	// LoseAnswer makes the next write apply and its answer get lost.
 	LoseAnswer func()
 	// Stall makes writes wait until their context ends, or until release is called.
@@ -69,6 +83,9 @@ func SinkChecks(h SinkHarness) []Check {
 	checks := []Check{
 		{"says what it is", h.checkInfo},
 		{"closes twice", h.checkClose},
+	}
+	if h.Claims.TwoPhase {
+		checks = append(checks, h.twoPhaseChecks()...)
 	}
 	if h.Claims.Streams {
 		checks = append(checks, h.streamChecks()...)
@@ -144,6 +161,9 @@ func (h SinkHarness) checkInfo(t T) {
 	if (info.Way == forebay.WayProgress) != h.Claims.Progress {
 		t.Errorf("its way is %d; the harness claims progress: %v", info.Way, h.Claims.Progress)
 	}
+	if (info.Way == forebay.WayTwoPhase) != h.Claims.TwoPhase {
+		t.Errorf("its way is %d; the harness claims two phases: %v", info.Way, h.Claims.TwoPhase)
+	}
 	if info.Schema != nil && h.Claims.Rows {
 		if err := info.Schema(h.schema()); err != nil {
 			t.Errorf("it refuses the suite's schema: %v", err)
@@ -154,6 +174,8 @@ func (h SinkHarness) checkInfo(t T) {
 	_, streams := target.(forebay.Streamer)
 	sequencer, sequences := target.(forebay.Sequencer)
 	_, progress := target.(forebay.ProgressHolder)
+	_, twoPhase := target.(forebay.TwoPhase)
+	_, fences := target.(forebay.Fencer)
 	if sequences {
 		_, commits := sequencer.Backend().(forebay.Committer)
 		progress = progress && commits
@@ -163,7 +185,9 @@ func (h SinkHarness) checkInfo(t T) {
 		what           string
 		claimed, offer bool
 	}{
-		{"Streamer", h.Claims.Streams, streams},
+		{"Streamer", h.Claims.Streams || h.Claims.TwoPhase, streams},
+		{"TwoPhase", h.Claims.TwoPhase, twoPhase},
+		{"Fencer", h.Claims.Fences, fences},
 		{"Sequencer", h.Claims.Sequences || h.Claims.Progress, sequences},
 		{"ProgressHolder with a Committer", h.Claims.Progress, progress},
 	} {

@@ -36,6 +36,12 @@ func ParseLine(line string) (Stored, error) {
 // batch makes a batch of the records with these ids, all of one split.
 func (h SinkHarness) batch(ids ...int64) *forebay.Batch {
 	b := forebay.NewBatch()
+	h.fill(b, ids)
+	return b
+}
+
+// fill makes a batch one of the records with these ids.
+func (h SinkHarness) fill(b *forebay.Batch, ids []int64) {
 	layout := h.layout()
 	width := 0
 	if layout != nil {
@@ -56,7 +62,6 @@ func (h SinkHarness) batch(ids ...int64) *forebay.Batch {
 	if len(ids) > 0 {
 		b.SetPosition(forebay.Position{Offset: slices.Max(ids) + 1})
 	}
-	return b
 }
 
 // idRange is from, from+1 and so on, below to.

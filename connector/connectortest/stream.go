@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/forebay-io/forebay"
 )
@@ -27,6 +28,7 @@ func (h SinkHarness) openLane(t T, target forebay.Target, lane int) forebay.Lane
 	t.Helper()
 	w, err := target.(forebay.Streamer).OpenLane(t.Context(), forebay.LaneContext{
 		Lane: lane, Layout: h.layout(), Owner: forebay.Owner{Pipeline: pipelineName, Epoch: 1, Holder: "a"},
+		Now: time.Now, Opened: func(context.Context, forebay.Committable) error { return nil },
 	})
 	if err != nil {
 		t.Fatalf("open lane %d: %v", lane, err)

@@ -201,6 +201,9 @@ func listHarness(bug string, typed, blocks bool) connectortest.SourceHarness {
 		Claims:   connectortest.SourceClaims{Bounded: true, Replayable: true, Blocks: blocks, Typed: typed},
 		Patience: 300 * time.Millisecond,
 	}
+	if bug == "" {
+		h.Patience = 0 // nothing waits for ever
+	}
 	shared := new(atomic.Int64)
 	h.Source = func(connectortest.T) forebay.Source { return listSource{bug, typed, blocks, shared} }
 	for split := range listSplits {

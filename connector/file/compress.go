@@ -5,9 +5,9 @@ package file
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -28,14 +28,10 @@ const windowMax = 128 << 20
 
 // compressionOf is that of a file: as configured, else by the ending of its name, else by its first bytes.
 func compressionOf(configured, name string, head []byte) string {
-	if configured != "auto" {
-		return configured
-	}
-	switch lower := strings.ToLower(name); {
-	case strings.HasSuffix(lower, ".gz"), strings.HasSuffix(lower, ".gzip"):
-		return gzipped
-	case strings.HasSuffix(lower, ".zst"), strings.HasSuffix(lower, ".zstd"):
-		return zstdized
+	named := compressionNamed(configured, name)
+	switch {
+	case named != "":
+		return named
 	case bytes.HasPrefix(head, []byte("\x1f\x8b\x08")):
 		return gzipped
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
@@ -47,17 +43,54 @@ func compressionOf(configured, name string, head []byte) string {
 
 // unpacked reads what a compressed file holds.
 type unpacked struct {
-	file  *os.File
+	file  *noted
 	name  string
 	in    io.Reader
 	close func()
 	at    int64
 }
 
+// compressionNamed is what the configuration or the ending of the name says, "" if neither does.
+func compressionNamed(configured, name string) string {
+	if configured != "auto" {
+		return configured
+	}
+	switch lower := strings.ToLower(name); {
+	case strings.HasSuffix(lower, ".gz"), strings.HasSuffix(lower, ".gzip"):
+		return gzipped
+	case strings.HasSuffix(lower, ".zst"), strings.HasSuffix(lower, ".zstd"):
+		return zstdized
+	default:
+		return ""
+	}
+}
+
+// noted remembers what reading failed with, which decompressors may hide.
+type noted struct {
+	io.ReadCloser
+	err error
+}
+
+// Read implements io.Reader.
+func (n *noted) Read(p []byte) (int, error) {
+	size, err := n.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return size, err
+}
+
+// Within implements contextual.
+func (n *noted) Within(ctx context.Context) {
+	if c, remote := n.ReadCloser.(contextual); remote {
+		c.Within(ctx)
+	}
+}
+
 // unpack starts to read a compressed file. It takes the file over.
-func unpack(f *os.File, name, compression string) (*unpacked, error) {
-	u := &unpacked{file: f, name: name, close: func() {}}
-	raw := bufio.NewReaderSize(f, 128<<10)
+func unpack(f io.ReadCloser, name, compression string) (*unpacked, error) {
+	u := &unpacked{file: &noted{ReadCloser: f}, name: name, close: func() {}}
+	raw := bufio.NewReaderSize(u.file, 128<<10)
 	var err error
 	switch compression {
 	case gzipped:
@@ -88,6 +121,9 @@ func (u *unpacked) Read(p []byte) (int, error) {
 }
 
 func (u *unpacked) wrong(err error) error {
+	if u.file.err != nil {
+		return u.file.err // the file could not be read, which says nothing about the data
+	}
 	code, why := codeCorrupt, "the compressed data are damaged"
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		code, why = codeTruncated, "the compressed data end too early"
@@ -97,6 +133,9 @@ func (u *unpacked) wrong(err error) error {
 	e.Code, e.Cure = code, "get a complete copy of the file; what was delivered stays delivered"
 	return e
 }
+
+// Within implements contextual.
+func (u *unpacked) Within(ctx context.Context) { u.file.Within(ctx) }
 
 // Close frees the decompressor and closes the file.
 func (u *unpacked) Close() error {

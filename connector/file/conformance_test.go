@@ -5,6 +5,7 @@ package file_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec/avro"
 	"github.com/forebay-io/forebay/codec/csv"
+	"github.com/forebay-io/forebay/codec/parquet"
 	"github.com/forebay-io/forebay/codec/raw"
 	"github.com/forebay-io/forebay/connector/connectortest"
 	"github.com/forebay-io/forebay/connector/file"
@@ -46,6 +49,44 @@ func conformanceLines(lines int) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")) // the last line has no end
 }
 
+// conformanceParquet has row groups of 1300 rows, and every 50th row has a text that is longer than a record may be.
+func conformanceParquet(t *testing.T, rows int) (data []byte, rejects int) {
+	t.Helper()
+	schema := forebay.MustSchema(forebay.Column{Name: "id", Type: forebay.Int64},
+		forebay.Column{Name: "name", Type: forebay.String}, forebay.Column{Name: "score", Type: forebay.Float64})
+	e, err := parquet.Format{RowGroupRows: 1300}.Encoding(forebay.NewLayout(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := e.NewBulk(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := forebay.NewRow(schema)
+	b, at := row.Batch()
+	for n := range rows {
+		row.Clear()
+		size := n * 37 % 700
+		if n%50 == 49 {
+			rejects, size = rejects+1, 2000
+		}
+		if err := errors.Join(row.SetInt("id", int64(n)), row.SetText("name", strings.Repeat("x", size))); err != nil {
+			t.Fatal(err)
+		}
+		if n%3 == 0 {
+			row.SetCell(2, forebay.Float64Cell(float64(n)/8))
+		}
+		if err := w.Append(b, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), rejects
+}
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -66,6 +107,10 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := conformanceLines(4000)
+	groups, groupRejects := conformanceParquet(t, 5000)
+	grouped := file.Source{Path: put("rows.parquet", groups), Format: parquet.Format{}, MaxRecord: 1000}
+	whole := grouped
+	whole.Path = put("whole.parquet", groups)
 	good, values := 5000-rejects, bytes.Split(lines, []byte("\n"))
 	csvOf := func(path string) file.Source { return file.Source{Path: path, Format: csv.Format{}} }
 	for name, c := range map[string]struct {
@@ -73,6 +118,7 @@ func TestConformance(t *testing.T) {
 		records, rejects int
 		values           [][]byte
 		needsRows        bool
+		ordered          bool
 	}{
 		"csv":     {source: csvOf(put("rows.csv", rows)), records: good, rejects: rejects, needsRows: true},
 		"csv.gz":  {source: csvOf(put("rows.csv.gz", packed.Bytes())), records: good, rejects: rejects, needsRows: true},
@@ -81,6 +127,14 @@ func TestConformance(t *testing.T) {
 		"ranges": {
 			source:  file.Source{Path: put("ranges.txt", lines), Format: raw.Format{}, Range: 64 * forebay.KiB},
 			records: 4000, values: values,
+		},
+		"parquet": {source: grouped, records: 5000 - groupRejects, rejects: groupRejects, needsRows: true},
+		"parquet in order": {
+			source: whole, records: 5000 - groupRejects, rejects: groupRejects, needsRows: true, ordered: true,
+		},
+		"avro": {
+			source:  file.Source{Path: "../../codec/avro/testdata/snappy.avro", Format: avro.Format{}},
+			records: 40, needsRows: true,
 		},
 		"rejects": {source: file.Source{Path: put("long.txt", lines), Format: raw.Format{}, MaxRecord: 850}},
 	} {
@@ -97,7 +151,7 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			connectortest.RunSource(t, connectortest.SourceHarness{
 				Source:  func(connectortest.T) forebay.Source { return c.source },
-				Context: forebay.SourceContext{NeedsRows: c.needsRows, Lanes: 2},
+				Context: forebay.SourceContext{NeedsRows: c.needsRows, SplitOrderMatters: c.ordered, Lanes: 2},
 				Claims:  connectortest.SourceClaims{Bounded: true, Replayable: true, Typed: true},
 				Records: c.records, Rejects: c.rejects, Values: c.values,
 			})

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 
 	"github.com/forebay-io/forebay"
@@ -39,15 +38,22 @@ type memory struct {
 type seen struct {
 	Size int64  `json:"size"`
 	Head string `json:"head"`
+	// ETag is what a bucket calls the content of an object, which then has no Head.
+	ETag string `json:"etag,omitempty"`
+	// Compression is what the beginning of an object showed, so that it need not be read in each run.
+	Compression string `json:"compression,omitempty"`
 }
 
 // input is one file.
 type input struct {
+	place place
 	// path opens it; name is what splits and messages call it.
 	path, name  string
 	compression string
 	// size is how much of the file is read, in bytes on disk.
 	size int64
+	// etag is set for an object in a bucket: it is read only while it has this one.
+	etag string
 }
 
 // piece is what a split stands for.
@@ -55,11 +61,14 @@ type piece struct {
 	*input
 	// from and until bound where records start. until is 0 for a compressed file.
 	from, until int64
+	// container is set for a file with blocks, of which from and until are numbers.
+	container *container
 }
 
 // feed implements forebay.Feed.
 type feed struct {
 	source   Source
+	place    place
 	decoding *codec.Decoding
 	memory   []byte
 	splits   []forebay.Split
@@ -67,7 +76,19 @@ type feed struct {
 }
 
 func start(ctx context.Context, s Source, env forebay.SourceContext) (*feed, error) {
-	paths, err := expand(s.Path)
+	p, err := s.place(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := startAt(ctx, p, s, env)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return f, nil
+}
+
+func startAt(ctx context.Context, p place, s Source, env forebay.SourceContext) (*feed, error) {
+	files, err := p.list(ctx, s.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +104,19 @@ func start(ctx context.Context, s Source, env forebay.SourceContext) (*feed, err
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	inputs := make([]*input, 0, len(paths))
-	for _, path := range paths {
+	inputs := make([]*input, 0, len(files))
+	for _, file := range files {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
-		in, err := m.look(path, s.compression(), logger)
+		in, err := m.look(ctx, looking{p, file, s.compression(), format.Blocks, logger})
 		if err != nil {
 			return nil, err
 		}
 		inputs = append(inputs, in)
 	}
-	f := &feed{source: s, pieces: make(map[string]piece)}
-	samples := &sampler{inputs: inputs}
+	f := &feed{source: s, place: p, pieces: make(map[string]piece)}
+	samples := &sampler{ctx: ctx, inputs: inputs, blocks: format.Blocks}
 	f.decoding, err = s.Format.Start(ctx, codec.Env{
 		Memory: m.Format, NeedsRows: env.NeedsRows, MaxRecord: s.MaxRecord, Samples: samples.next,
 	})
@@ -107,7 +128,15 @@ func start(ctx context.Context, s Source, env forebay.SourceContext) (*feed, err
 		return nil, fmt.Errorf("remember the files: %w", err)
 	}
 	for _, in := range inputs {
-		if err := f.cut(in, m.Range); err != nil {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		if format.Blocks {
+			err = f.cutBlocks(ctx, in, m.Range > 0)
+		} else {
+			err = f.cut(in, m.Range)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +164,7 @@ func recall(data []byte) (*memory, error) {
 func (m *memory) settleRange(s Source, format codec.Info, env forebay.SourceContext) error {
 	ordered := env.SplitOrderMatters && s.Order != "none"
 	switch {
-	case m.Range < 0 && format.Ranges && !ordered:
+	case m.Range < 0 && (format.Ranges || format.Blocks) && !ordered:
 		m.Range = int64(s.rangeSize())
 	case m.Range < 0:
 		m.Range = 0
@@ -149,37 +178,55 @@ func (m *memory) settleRange(s Source, format codec.Info, env forebay.SourceCont
 	return nil
 }
 
-// look opens a file for its size and beginning, and compares them with what is remembered.
-func (m *memory) look(path, configured string, logger *slog.Logger) (*input, error) {
-	name := splitPath(path)
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, systemError("read "+name, err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, systemError("read "+name, err)
-	}
-	head := make([]byte, min(headSize, info.Size()))
-	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, systemError("read "+name, err)
-	}
-	in := &input{path: path, name: name, compression: compressionOf(configured, name, head), size: info.Size()}
+// looking is a file to look at.
+type looking struct {
+	place      place
+	file       found
+	configured string
+	// blocks says that the format reads files from their end.
+	blocks bool
+	logger *slog.Logger
+}
+
+// look asks for a file's size and beginning, and compares them with what is remembered.
+func (m *memory) look(ctx context.Context, l looking) (*input, error) {
+	name := l.file.name
 	before, known := m.Files[name]
-	if !known {
-		m.Files[name] = seen{Size: in.size, Head: headOf(head)}
-		return in, nil
+	if m.Files[name].Compression != "" && l.configured == "auto" {
+		l.configured = before.Compression
 	}
-	if in.size < before.Size || headOf(head[:min(headSize, before.Size)]) != before.Head ||
-		in.size != before.Size && in.compression != plain {
+	named := compressionNamed(l.configured, name)
+	g, err := l.place.look(ctx, l.file, named == "")
+	if err != nil {
+		return nil, err
+	}
+	in := &input{place: l.place, path: l.file.path, name: name, size: g.size, etag: g.etag}
+	in.compression = compressionOf(l.configured, name, g.head)
+	switch {
+	case !known && g.etag == "":
+		m.Files[name] = seen{Size: g.size, Head: headOf(g.head)}
+		return in, nil
+	case !known:
+		now := seen{Size: g.size, ETag: g.etag}
+		if named == "" {
+			now.Compression = in.compression
+		}
+		m.Files[name] = now
+		return in, nil
+	case g.etag != "" && (g.etag != before.ETag || g.size != before.Size):
+		return nil, misconfigured(advice{"read " + name, codeChanged, startOver},
+			"the object is not the one that the pipeline has seen: it had %d bytes with the ETag %s and has %d with %s",
+			before.Size, before.ETag, g.size, g.etag)
+	case g.etag != "":
+		return in, nil
+	case g.size < before.Size || headOf(g.head[:min(headSize, before.Size)]) != before.Head ||
+		g.size != before.Size && (in.compression != plain || l.blocks):
 		return nil, misconfigured(advice{"read " + name, codeChanged, startOver},
 			"the file is not the one that the pipeline has seen: it had %d bytes and has %d, or begins differently",
-			before.Size, in.size)
-	}
-	if in.size > before.Size {
-		logger.Warn("a file has grown since it was first seen; what was added is not read", "file", name,
-			"bytes", in.size-before.Size)
+			before.Size, g.size)
+	case g.size > before.Size:
+		l.logger.Warn("a file has grown since it was first seen; what was added is not read", "file", name,
+			"bytes", g.size-before.Size)
 	}
 	in.size = before.Size
 	return in, nil
@@ -193,6 +240,9 @@ func headOf(head []byte) string {
 // cut makes the splits of a file.
 func (f *feed) cut(in *input, grid int64) error {
 	split := forebay.Split{ID: in.name, Fingerprint: "file:" + in.name + ":" + in.compression}
+	if in.etag != "" {
+		split.Fingerprint += ":" + in.etag
+	}
 	if in.compression != plain {
 		return f.add(split, piece{input: in})
 	}
@@ -235,12 +285,15 @@ func (f *feed) Memory() []byte { return f.memory }
 func (f *feed) Splits(context.Context) ([]forebay.Split, error) { return f.splits, nil }
 
 // Close implements forebay.Feed.
-func (f *feed) Close() error { return nil }
+func (f *feed) Close() error { return f.place.close() }
 
 // sampler gives the files one after the other to a format that learns.
 type sampler struct {
+	ctx    context.Context //nolint:containedctx // a format asks for samples without one, and only while it starts
 	inputs []*input
 	open   io.Closer
+	// blocks says that the format reads files anywhere.
+	blocks bool
 }
 
 func (s *sampler) next() (codec.Sample, error) {
@@ -252,7 +305,10 @@ func (s *sampler) next() (codec.Sample, error) {
 	}
 	in := s.inputs[0]
 	s.inputs = s.inputs[1:]
-	r, err := in.openFile()
+	if s.blocks {
+		return s.sampleBlocks(in)
+	}
+	r, err := in.openFile(s.ctx)
 	if err != nil {
 		return codec.Sample{}, err
 	}

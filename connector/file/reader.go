@@ -8,43 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
 )
 
-// openFile opens the file's content. That of an uncompressed one can be sought.
-func (in *input) openFile() (io.ReadCloser, error) {
-	f, err := os.Open(in.path)
-	if err != nil {
-		return nil, systemError("read "+in.name, err)
-	}
-	if in.compression == plain {
-		return plainFile{f}, nil
-	}
-	u, err := unpack(f, in.name, in.compression)
-	if err != nil {
-		return nil, err
-	}
-	return u, nil
-}
-
-// plainFile is an uncompressed file whose errors have a class.
-type plainFile struct{ *os.File }
-
-// Read implements io.Reader.
-func (p plainFile) Read(buffer []byte) (int, error) {
-	n, err := p.File.Read(buffer)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = systemError("read", err)
-	}
-	return n, err
-}
-
 // reader implements forebay.Reader.
 type reader struct {
 	piece
+	ctx    context.Context //nolint:containedctx // of the call that is under way: counting lines has no other
 	in     io.ReadCloser
 	stream *codec.Stream
 }
@@ -55,16 +27,24 @@ func (f *feed) Open(ctx context.Context, split forebay.Split, at forebay.Positio
 	if !known {
 		return nil, fmt.Errorf("open split %q: there is no such split", split.ID)
 	}
-	in, err := p.openFile()
+	if p.container != nil {
+		r, err := f.openBlocks(ctx, p, split, at)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
+	in, err := p.openFile(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{piece: p, in: in}
+	r := &reader{piece: p, in: in, ctx: ctx}
 	if p.compression == plain && p.until == 0 {
 		in = io.NopCloser(bytes.NewReader(nil)) // it was empty when it was first seen
 	}
 	r.stream = codec.NewStream(in, f.decoding.NewDecoder(), codec.StreamConfig{
-		Split: split.ID, Name: p.name, MaxRecord: f.source.MaxRecord, From: p.from, Until: p.until, Lines: p.countLines,
+		Split: split.ID, Name: p.name, MaxRecord: f.source.MaxRecord, From: p.from, Until: p.until,
+		Lines: func(before int64) (int64, error) { return p.countLines(r.ctx, before) },
 	})
 	if err := r.stream.Begin(ctx, at); err != nil {
 		return nil, errors.Join(fmt.Errorf("open split %q: %w", split.ID, err), in.Close())
@@ -74,6 +54,10 @@ func (f *feed) Open(ctx context.Context, split forebay.Split, at forebay.Positio
 
 // Read implements forebay.Reader.
 func (r *reader) Read(ctx context.Context, b *forebay.Batch) error {
+	r.ctx = ctx
+	if c, remote := r.in.(contextual); remote {
+		c.Within(ctx)
+	}
 	err := r.stream.Read(ctx, b)
 	if b.Position().Finished && (err == nil || errors.Is(err, io.EOF)) && r.stream.Offset() < r.until {
 		return misconfigured(advice{"read " + r.name, codeChanged, startOver},
@@ -94,8 +78,8 @@ func (r *reader) Close() error {
 
 // countLines counts the line breaks of the file before an offset. Only places of rejected records in ranges
 // need it.
-func (in *input) countLines(before int64) (lines int64, err error) {
-	f, err := os.Open(in.path)
+func (in *input) countLines(ctx context.Context, before int64) (lines int64, err error) {
+	f, err := in.place.open(ctx, in)
 	if err != nil {
 		return 0, err
 	}

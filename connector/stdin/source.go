@@ -5,6 +5,7 @@ package stdin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -51,6 +52,10 @@ func (s Source) Info() (forebay.SourceInfo, error) {
 		Typed:     format.Typed,
 		JSON:      format.JSON,
 		Notes:     []string{"stdin cannot be read again: a crash loses what was on its way, a drain loses nothing"},
+	}
+	if format.Blocks {
+		err = errors.Join(err, fmt.Errorf("format: %s is read from the end of its input, and stdin comes from its "+
+			"beginning; read it as a file", format.Name))
 	}
 	return info, err
 }

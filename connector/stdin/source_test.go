@@ -19,6 +19,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec/csv"
+	"github.com/forebay-io/forebay/codec/parquet"
 	"github.com/forebay-io/forebay/connector/connectortest"
 	"github.com/forebay-io/forebay/connector/stdin"
 )
@@ -214,4 +215,12 @@ func TestRecordsDoNotWaitForTheNextBlock(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestFormatsThatAreReadFromTheEndAreRefused(t *testing.T) {
+	t.Parallel()
+	_, err := stdin.Source{Format: parquet.Format{}}.Info()
+	if err == nil || !strings.Contains(err.Error(), "read it as a file") {
+		t.Error(err)
+	}
 }

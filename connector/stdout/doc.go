@@ -4,7 +4,6 @@
 // bytes as they are.
 //
 //	sink.go    Sink and Target, the lanes' writers
-//	line.go    records as lines
 //	output.go  the one output that all lanes share
 //	errors.go  what a failed write means
 //

@@ -8,6 +8,10 @@ import (
 	"os"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/csv"
+	"github.com/forebay-io/forebay/codec/ndjson"
+	"github.com/forebay-io/forebay/codec/raw"
 	"github.com/forebay-io/forebay/connector"
 	"github.com/forebay-io/forebay/internal/nearest"
 )
@@ -87,23 +91,39 @@ const handOver = 64 << 10
 type lane struct {
 	target *target
 	lines  []byte
-	header []byte
 
-	layout *forebay.Layout
-	append appendLine
-	closed bool
+	layout   *forebay.Layout
+	encoding *codec.Encoding
+	closed   bool
+}
+
+// encoding fits the format to a layout, which is nil while records are bytes only.
+func (t *target) encoding(layout *forebay.Layout) (*codec.Encoding, error) {
+	switch {
+	case layout == nil, t.format == FormatRaw:
+		return raw.Format{}.Encoding(layout)
+	case t.format == FormatCSV:
+		return csv.Format{}.Encoding(layout)
+	default:
+		return ndjson.Format{}.Encoding(layout)
+	}
 }
 
 func (l *lane) Write(ctx context.Context, b *forebay.Batch) error {
 	if l.closed {
 		return forebay.ErrClosed
 	}
-	if l.append == nil || l.layout != b.Layout() {
+	var err error
+	if l.encoding == nil || l.layout != b.Layout() {
+		if l.encoding, err = l.target.encoding(b.Layout()); err != nil {
+			return err
+		}
 		l.layout = b.Layout()
-		l.append, l.header = compileLine(l.target.format, l.layout)
 	}
 	for i := range b.Len() {
-		l.lines = l.append(l.lines, b, i)
+		if l.lines, err = l.encoding.Append(l.lines, b, i); err != nil {
+			return err
+		}
 		if len(l.lines) >= handOver {
 			if err := l.Flush(ctx); err != nil {
 				return err
@@ -123,7 +143,7 @@ func (l *lane) Flush(ctx context.Context) error {
 	if len(l.lines) == 0 {
 		return nil
 	}
-	err := l.target.output.write(ctx, l.header, l.lines)
+	err := l.target.output.write(ctx, l.encoding.Header, l.lines)
 	l.lines = l.lines[:0]
 	if cap(l.lines) > 4*handOver {
 		l.lines = nil

@@ -36,6 +36,20 @@ const (
 	DLQWritten = "dlq-written"
 	// CommitApplied: a Pebble batch is visible and not synced.
 	CommitApplied = "commit-applied"
+	// PartWritten: bytes of a part were handed to the operating system.
+	PartWritten = "part-written"
+	// PartPersisted: parts that go on survive a crash as far as they were written.
+	PartPersisted = "part-persisted"
+	// PartFinished: complete parts survive a crash, unseen by readers.
+	PartFinished = "part-finished"
+	// PartRenamed: a part is visible, its folder is not synced.
+	PartRenamed = "part-renamed"
+	// PartDirectorySynced: the names of published parts survive a crash, nobody has been told.
+	PartDirectorySynced = "part-directory-synced"
+	// OwnerWritten: a base names its new owner, what the older one left is still there.
+	OwnerWritten = "owner-written"
+	// EpochMovedAway: the folders of older owners are gone from where these look, and not removed.
+	EpochMovedAway = "epoch-moved-away"
 	// CommitSynced: a sync has returned, nobody has been told.
 	CommitSynced = "commit-synced"
 	// CommitAcked: the lane knows that its commit is durable.
@@ -70,6 +84,7 @@ var points = [...]string{
 	SourceRead, SourcePosition, TransformDone, BatchEncoded, CommitBuilt, DLQWritten, CommitApplied, CommitSynced,
 	CommitAcked, CheckpointBuilt, CheckpointWritten, SplitFinished, DrainBegun,
 	OpenedWritten, Prepared, CommitBegun, CommitDone, CommittedWritten, CommitsReplayed, LeftoversAborted,
+	PartWritten, PartPersisted, PartFinished, PartRenamed, PartDirectorySynced, OwnerWritten, EpochMovedAway,
 }
 
 // Points returns the names of all kill points.

@@ -38,15 +38,18 @@ func stagePoints() []struct {
 		{StageOpening, []string{fault.DirectoryLocked, fault.StoreOpened, fault.TableCreated, fault.SchemaChanged}},
 		{StageRecovery, []string{
 			fault.EpochTaken, fault.CommitsReplayed, fault.Fenced, fault.LeftoversAborted, fault.ProgressRead, fault.Seeked,
+			fault.OwnerWritten, fault.EpochMovedAway,
 		}},
 		{StageSource, []string{fault.SourceRead, fault.SourcePosition}},
 		{StageTransform, []string{fault.TransformDone}},
 		{StageBatch, []string{fault.BatchEncoded}},
 		{StageSink, []string{
-			fault.CommitBuilt, fault.DLQWritten, fault.CommitApplied, fault.OpenedWritten, fault.Prepared,
+			fault.CommitBuilt, fault.DLQWritten, fault.CommitApplied, fault.OpenedWritten, fault.Prepared, fault.PartWritten,
+			fault.PartPersisted, fault.PartFinished,
 		}},
 		{StageCommit, []string{
 			fault.CommitSynced, fault.CommitAcked, fault.CommitBegun, fault.CommitDone, fault.CommittedWritten,
+			fault.PartRenamed, fault.PartDirectorySynced,
 		}},
 		{StageNote, []string{fault.CheckpointBuilt, fault.CheckpointWritten}},
 		{StageEnd, []string{fault.SplitFinished, fault.DrainBegun}},

@@ -202,6 +202,10 @@ func (l *lossyFS) openLocked(file *inode, name string) vfs.File {
 func (l *lossyFS) Create(name string, _ vfs.DiskWriteCategory) (vfs.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.createLocked(name)
+}
+
+func (l *lossyFS) createLocked(name string) (vfs.File, error) {
 	dirPath, base := l.split(name)
 	d, err := l.dirLocked(dirPath)
 	if err != nil {
@@ -361,7 +365,8 @@ func (l *lossyFS) renameLocked(oldname, newname string) (*inode, error) {
 		return nil, err
 	}
 	if e.dir {
-		return nil, fmt.Errorf("rename %s: the lossy file system renames no directories", oldname)
+		return nil, fmt.Errorf("rename %s: the lossy file system renames no directories: %w", oldname,
+			errors.ErrUnsupported)
 	}
 	dirPath, newBase := l.split(newname)
 	to, err := l.dirLocked(dirPath)
@@ -546,7 +551,7 @@ func (l *lossyFS) applyLocked(d *lossyDir, c change) error {
 		return nil
 	case changeRemove:
 		l.placeLocked(path, nil)
-		return ignoreNotExist(l.base.Remove(path))
+		return ignoreNotExist(l.removeBase(path))
 	case changeRemoveAll:
 		for placed := range l.placed {
 			if placed == path || strings.HasPrefix(placed, l.below(path)) {
@@ -561,6 +566,26 @@ func (l *lossyFS) applyLocked(d *lossyDir, c change) error {
 		c.dir.durable = true
 		return l.replayLocked(c.dir)
 	}
+}
+
+// removeBase removes a file, or a directory in which nothing is but what a killed process did not complete.
+func (l *lossyFS) removeBase(path string) error {
+	err := l.base.Remove(path)
+	if !errors.Is(err, syscall.ENOTEMPTY) {
+		return err
+	}
+	names, listErr := l.base.List(path)
+	if listErr != nil {
+		return errors.Join(err, listErr)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, temporaryPrefix) {
+			if err := l.base.Remove(l.base.PathJoin(path, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return l.base.Remove(path)
 }
 
 // putBaseLocked gives a file a name in the base: one more name if it has one there.

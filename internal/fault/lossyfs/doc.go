@@ -6,5 +6,6 @@
 //
 //	disk.go         names: directories and their entries
 //	file.go         bytes: open files
+//	plain.go        the same for programs that write plain files
 //	environment_*   the choice of a binary with the build tag fault
 package lossyfs

@@ -22,3 +22,12 @@ func FromEnvironment() vfs.FS {
 		panic("FOREBAY_FAULT_FS: " + kind + " is no file system: write lossy")
 	}
 }
+
+// FilesFromEnvironment is the same for plain files; nil is the operating system.
+func FilesFromEnvironment() *Files {
+	fs := FromEnvironment()
+	if fs == nil {
+		return nil
+	}
+	return &Files{fs.(*lossyFS)}
+}

@@ -4,11 +4,13 @@ package lossyfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -31,6 +33,9 @@ type inode struct {
 	heldSize int64
 	base     vfs.File // nil while the file has no synced name
 	baseSize int64
+	// cut is set while the synced state is to be cut to cutSize by the next sync.
+	cut     bool
+	cutSize int64
 }
 
 // unref closes the base's handle when nobody can reach the file any more.
@@ -50,19 +55,74 @@ func (n *inode) unref() {
 
 // syncedPageLocked fills page with the last synced state; what is behind its end stays zero.
 func (n *inode) syncedPageLocked(number int64, page []byte) error {
+	offset := number * pageSize
+	page = page[:n.visibleLocked(offset, int64(len(page)))]
 	if n.base == nil {
 		copy(page, n.held[number])
 		return nil
 	}
-	offset := number * pageSize
 	if offset >= n.baseSize {
 		return nil
 	}
-	_, err := n.base.ReadAt(page[:min(pageSize, n.baseSize-offset)], offset)
+	_, err := n.base.ReadAt(page[:min(int64(len(page)), n.baseSize-offset)], offset)
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
+}
+
+// visibleLocked is how much of size bytes at an offset the cut leaves of the synced state.
+func (n *inode) visibleLocked(offset, size int64) int64 {
+	if !n.cut {
+		return size
+	}
+	return max(0, min(size, n.cutSize-offset))
+}
+
+// truncate cuts the file; the synced state follows with the next sync.
+func (n *inode) truncate(size int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if size >= n.size {
+		return
+	}
+	for number, page := range n.dirty {
+		if keep := size - number*pageSize; keep <= 0 {
+			delete(n.dirty, number)
+		} else if keep < pageSize {
+			clear(page[keep:])
+		}
+	}
+	if !n.cut || size < n.cutSize {
+		n.cut, n.cutSize = true, size
+	}
+	n.size = size
+}
+
+// applyCutLocked cuts the synced state.
+func (n *inode) applyCutLocked() error {
+	if !n.cut {
+		return nil
+	}
+	if n.base == nil {
+		for number, page := range n.held {
+			if keep := n.cutSize - number*pageSize; keep <= 0 {
+				delete(n.held, number)
+			} else if keep < pageSize {
+				clear(page[keep:])
+			}
+		}
+	} else if n.cutSize < n.baseSize {
+		if n.base.Fd() == vfs.InvalidFd {
+			return fmt.Errorf("the base cannot cut files: %w", errors.ErrUnsupported)
+		}
+		if err := syscall.Ftruncate(int(n.base.Fd()), n.cutSize); err != nil {
+			return err
+		}
+		n.baseSize = n.cutSize
+	}
+	n.cut = false
+	return nil
 }
 
 func (n *inode) readAt(p []byte, offset int64) (int, error) {
@@ -124,6 +184,9 @@ func (n *inode) writeAt(p []byte, offset int64) (int, error) {
 func (n *inode) sync() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.applyCutLocked(); err != nil {
+		return err
+	}
 	if n.base == nil {
 		if n.held == nil {
 			n.held = map[int64][]byte{}
