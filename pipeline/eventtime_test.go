@@ -184,7 +184,11 @@ func TestEventTimeIsCheckedBeforeARun(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {
 		for _, wrong := range []pipeline.EventTime{
-			{Format: "unix"}, {Field: "n", Idle: -1}, {Field: "n"}, {Field: "nowhere"}, {Field: "split", Format: "none"},
+			{Format: "unix"},
+			{Field: "n", Idle: -1},
+			{Field: "n"},
+			{Field: "nowhere"},
+			{Field: "split", Format: "none"},
 			{Field: "split", Zone: "Nowhere/City"},
 		} {
 			config := w.config(newSource(10, "a"), &flushSink{})

@@ -213,7 +213,7 @@ func hasLost(err error) bool {
 }
 
 // isLost finds a checkpoint that the target definitely does not have.
-func isLost(err error) (*lostCheckpoint, bool) { return errors.AsType[*lostCheckpoint](err) }
+func isLost(err error) (*lostCheckpointError, bool) { return errors.AsType[*lostCheckpointError](err) }
 
 // deliver runs the lanes to their end. A lane that stops with an error lets the others of a bounded run
 // finish; a run that was fenced or whose store is corrupt stops all at once.

@@ -152,7 +152,7 @@ func (r *run) replayCommits(ctx context.Context, target forebay.TwoPhase) error 
 }
 
 func (r *run) replayEach(ctx context.Context, target forebay.TwoPhase, pendings []checkpoint.Pending) (
-	*lostCheckpoint, error,
+	*lostCheckpointError, error,
 ) {
 	for _, p := range pendings {
 		err := r.commitPending(ctx, target, p)
@@ -169,7 +169,7 @@ func (r *run) replayEach(ctx context.Context, target forebay.TwoPhase, pendings 
 }
 
 // rewind goes back to before a checkpoint that the target definitely does not have, under a new epoch.
-func (r *run) rewind(lost *lostCheckpoint) error {
+func (r *run) rewind(lost *lostCheckpointError) error {
 	epoch, err := r.state.checkpoints.Rewind(r.owner, lost.pending, string(r.plan.Guarantee))
 	if err != nil {
 		return err

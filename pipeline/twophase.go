@@ -282,23 +282,23 @@ func (o *preparedOutput) hold(p forebay.Prepared) {
 	}
 }
 
-// lostCheckpoint says that the target definitely has nothing of a checkpoint, nor ever will: the run goes back to
+// lostCheckpointError says that the target definitely has nothing of a checkpoint, nor ever will: the run goes back to
 // before it.
-type lostCheckpoint struct {
+type lostCheckpointError struct {
 	pending checkpoint.Pending
 	cause   error
 }
 
-func (e *lostCheckpoint) Error() string {
+func (e *lostCheckpointError) Error() string {
 	return fmt.Sprintf("the target lost checkpoint %d of lane %d: %v", e.pending.Number, e.pending.Lane, e.cause)
 }
 
-func (e *lostCheckpoint) Unwrap() error { return e.cause }
+func (e *lostCheckpointError) Unwrap() error { return e.cause }
 
 // commitPending commits a durable checkpoint and notes it. What the target asks to try again, and an answer that did
 // not come, is tried again without limit while ctx lives; else the next run does.
 //
-// Errors: fenced; a lostCheckpoint where all of it is definitely lost; lost (code commit-lost) where a part of it is;
+// Errors: fenced; a lostCheckpointError where all of it is definitely lost; lost (code commit-lost) where a part is;
 // corrupt (code commit-unanswered) where the sink breaks its contract; what the sink says where it never can.
 func (r *run) commitPending(ctx context.Context, target forebay.TwoPhase, p checkpoint.Pending) error {
 	c := committing{run: r, target: target, pending: p}
@@ -399,7 +399,7 @@ func orUnsaid(err error) error {
 func (c *committing) lose() error {
 	cause := errors.Join(c.lost...)
 	if c.done == 0 {
-		return &lostCheckpoint{pending: c.pending, cause: c.stop("commit-lost", cause)}
+		return &lostCheckpointError{pending: c.pending, cause: c.stop("commit-lost", cause)}
 	}
 	return c.stop("commit-lost", fmt.Errorf("%d of %d parts of the checkpoint are committed, and others are lost: %w",
 		c.done, len(c.pending.Commit), cause))

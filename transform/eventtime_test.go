@@ -95,9 +95,14 @@ func TestWrongEventTimesAreFoundBeforeARecordIs(t *testing.T) {
 	t.Parallel()
 	in, _ := fixture(t)
 	for _, step := range []EventTimeStep{
-		{Expr: "nowhere"}, {Expr: "i"}, {Expr: "f"}, {Expr: "yes"}, {Expr: "s", Format: "nothing"},
+		{Expr: "nowhere"},
+		{Expr: "i"},
+		{Expr: "f"},
+		{Expr: "yes"},
+		{Expr: "s", Format: "nothing"},
 		{Expr: "s", Zone: "Mars/Base"},
-		{Expr: "s", Zone: "Local"}, {Expr: ""},
+		{Expr: "s", Zone: "Local"},
+		{Expr: ""},
 	} {
 		if _, err := step.Compile(in); err == nil {
 			t.Errorf("%+v is taken", step)

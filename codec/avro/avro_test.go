@@ -27,11 +27,11 @@ func input(name string, data []byte) codec.BlockInput {
 	return codec.BlockInput{Name: name, ReaderAt: bytes.NewReader(data), Size: int64(len(data))}
 }
 
-func golden(t testing.TB, name string) []byte {
-	t.Helper()
+func golden(tb testing.TB, name string) []byte {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
@@ -280,7 +280,9 @@ func TestAFileThatChangedIsRefused(t *testing.T) {
 	t.Parallel()
 	in := input("x", golden(t, "null.avro"))
 	for _, at := range []forebay.Position{
-		{Offset: 3, Detail: "nonsense"}, {Offset: 3, Detail: "99999999:0"}, {Offset: 3, Detail: "1:0"},
+		{Offset: 3, Detail: "nonsense"},
+		{Offset: 3, Detail: "99999999:0"},
+		{Offset: 3, Detail: "1:0"},
 		{Offset: 3, Detail: fmt.Sprint(in.Size, ":0")},
 	} {
 		_, err := read(t.Context(), in, codec.BlockConfig{At: at}, 0)

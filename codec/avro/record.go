@@ -226,6 +226,7 @@ func intCell(f *field, k *kind, v int64) (cell forebay.Cell, why string) {
 			return cell, tooFine
 		}
 		return forebay.TimestampCell(v / 1000), ""
+	default:
 	}
 	if k.shape == shapeInt && v != int64(int32(v)) {
 		return cell, notInt

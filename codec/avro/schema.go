@@ -274,6 +274,7 @@ func (k *kind) column() forebay.Type {
 		return forebay.DecimalOf(one.precision, one.scale)
 	case uuid:
 		return forebay.String
+	default:
 	}
 	switch one.shape {
 	case shapeBool:

@@ -113,17 +113,17 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	for _, c := range []struct {
 		name  string
-		write func(b *testing.B)
+		write func()
 	}{
-		{"writer=forebay", func(b *testing.B) { writeOurs(b, e, batches) }},
-		{"writer=parquet-go/rows=nullable", func(b *testing.B) { writeTheirs(b, rows) }},
-		{"writer=parquet-go/rows=plain", func(b *testing.B) { writeTheirs(b, plain) }},
+		{"writer=forebay", func() { writeOurs(b, e, batches) }},
+		{"writer=parquet-go/rows=nullable", func() { writeTheirs(b, rows) }},
+		{"writer=parquet-go/rows=plain", func() { writeTheirs(b, plain) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			from := cpu(b)
 			for b.Loop() {
-				c.write(b)
+				c.write()
 			}
 			b.ReportMetric(float64(cpu(b)-from)/float64(b.N), "cpu-ns/op")
 			b.ReportMetric(benchRows*float64(b.N)/b.Elapsed().Seconds(), "records/s")

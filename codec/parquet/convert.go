@@ -52,6 +52,7 @@ func judgeSpan(w way, value []byte) string {
 		if !isJSON(value) {
 			return notJSON
 		}
+	default:
 	}
 	return ""
 }

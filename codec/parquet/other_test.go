@@ -258,6 +258,7 @@ func TestFilesMustAgree(t *testing.T) {
 				b.Cells(0)[k] = forebay.Float32Cell(0.5)
 			case forebay.KindDecimal:
 				b.Cells(0)[k] = b.AppendDecimal(forebay.Int128Of(-1250))
+			default:
 			}
 		}
 		return input("other.parquet", encode(t, parquet.Format{}, b))

@@ -161,11 +161,14 @@ func columnOf(e *element) (c column, why string) {
 		c.kind, c.way = plainType(e.physical)
 		return c, ""
 	case logicalDecimal:
-		return c.asDecimal(e)
+		why = c.asDecimal(e)
+		return c, why
 	case logicalTimestamp:
-		return c.asTimestamp(e)
+		why = c.asTimestamp(e)
+		return c, why
 	case logicalInt:
-		return c.asInt(e)
+		why = c.asInt(e)
+		return c, why
 	case logicalFloat16:
 		c.kind, c.way = forebay.Float32, wayFloat16
 		return c, mismatch(e.physical == physicalFixed && e.length == 2)
@@ -265,9 +268,9 @@ func plainType(physical int64) (forebay.Type, way) {
 	}
 }
 
-func (c column) asDecimal(e *element) (column, string) {
+func (c *column) asDecimal(e *element) (why string) {
 	if e.precision < 1 || e.precision > forebay.DecimalPrecisionMax || e.scale < 0 || e.scale > e.precision {
-		return c, fmt.Sprintf("is a decimal(%d, %d), and the precision must be 1 to %d and the scale 0 up to it",
+		return fmt.Sprintf("is a decimal(%d, %d), and the precision must be 1 to %d and the scale 0 up to it",
 			e.precision, e.scale, forebay.DecimalPrecisionMax)
 	}
 	c.kind = forebay.DecimalOf(uint8(e.precision), uint8(e.scale))
@@ -277,12 +280,12 @@ func (c column) asDecimal(e *element) (column, string) {
 	case physicalBytes, physicalFixed:
 		c.way = wayDecimalBytes
 	default:
-		return c, mismatch(false)
+		return mismatch(false)
 	}
-	return c, ""
+	return ""
 }
 
-func (c column) asTimestamp(e *element) (column, string) {
+func (c *column) asTimestamp(e *element) (why string) {
 	c.kind = forebay.Timestamp
 	switch e.unit {
 	case unitMillis:
@@ -292,15 +295,15 @@ func (c column) asTimestamp(e *element) (column, string) {
 	case unitNanos:
 		c.way = wayNanos
 	default:
-		return c, "is a timestamp in a unit that is not known"
+		return "is a timestamp in a unit that is not known"
 	}
-	return c, mismatch(e.physical == physicalInt64)
+	return mismatch(e.physical == physicalInt64)
 }
 
-func (c column) asInt(e *element) (column, string) {
+func (c *column) asInt(e *element) (why string) {
 	wide := e.physical == physicalInt64
 	if !wide && e.physical != physicalInt32 {
-		return c, mismatch(false)
+		return mismatch(false)
 	}
 	switch {
 	case e.signed && wide:
@@ -312,7 +315,7 @@ func (c column) asInt(e *element) (column, string) {
 	default:
 		c.kind, c.way = forebay.Int64, wayUint32
 	}
-	return c, ""
+	return ""
 }
 
 // uint64Digits is the precision of a decimal for any uint64.

@@ -47,6 +47,7 @@ func schemaOf(s *forebay.Schema) []format.SchemaElement {
 			e.ConvertedType = thrift.New(deprecated.TimestampMicros)
 			unit := format.TimeUnit{Value: &format.MicroSeconds{}}
 			e.LogicalType.Value = &format.TimestampType{IsAdjustedToUTC: true, Unit: unit}
+		default:
 		}
 		out = append(out, e)
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package file reads files as a source, once: what is there when the pipeline first sees a file is read to
-// its end, and what is added later is not.
+// its end, and what is added later is not. As a sink it writes parts of files into buckets, exactly once.
 //
+//	sink.go      Sink, what a pipeline file configures        part/      how parts are written and published
 //	file.go      Source, what a pipeline file configures      path.go    files, folders and patterns
 //	feed.go      splits, ranges and what a state remembers    reader.go  one split, from a position
 //	compress.go  gzip and zstd                                errors.go  what stops a pipeline, by name

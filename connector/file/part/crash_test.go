@@ -373,7 +373,7 @@ func stable(before map[string]string, d *simDisk) error {
 	return nil
 }
 
-func TestEveryCrashStateRecovers(t *testing.T) {
+func TestEveryCrashStateRecoversFP3(t *testing.T) {
 	t.Parallel()
 	for name, e := range map[string]enumeration{
 		"plain": {config: worldConfig(t, None), every: 1, random: 1},
@@ -416,6 +416,7 @@ func (d lazyDisk) Append(name string, size int64) (io.WriteCloser, error) {
 	return d.disk.Append(name, size)
 }
 
+// FP3, FP5: what the protocol leaves out is seen.
 func TestPlantedMistakesAreSeen(t *testing.T) {
 	t.Parallel()
 	isPart := func(name string) bool { return strings.HasSuffix(name, ".txt") }

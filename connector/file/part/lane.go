@@ -18,8 +18,8 @@ import (
 
 // lane writes the records of one lane into the parts of their buckets.
 //
-// P1: the name of a part holds the epoch, the tag of its pipeline with a random word for each writer, and a count, so
-// no name is used twice, also where the state was lost. P2: a part begins with its first record, so none is empty.
+// FP5: the name of a part holds the epoch, the tag of its pipeline with a random word for each writer, and a count, so
+// no name is used twice, also where the state was lost. FP6: a part begins with its first record, so none is empty.
 type lane struct {
 	target *Target
 	place  Place

@@ -306,7 +306,7 @@ func (p picky) Encoding(layout *forebay.Layout) (*codec.Encoding, error) {
 	return e, err
 }
 
-func TestRefusedRecordsLeaveNoTraceP2(t *testing.T) {
+func TestRefusedRecordsLeaveNoTraceFP6(t *testing.T) {
 	t.Parallel()
 	sim := newSimDisk()
 	f := openFixture(t, Config{Format: picky{}, Roll: never(forebay.Unlimited)}, sim, forebay.LaneContext{})

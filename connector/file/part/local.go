@@ -26,9 +26,9 @@ import (
 //	_forebay/PIPELINE/e7/       what this owner has in progress, holds or prepared
 //	_forebay/PIPELINE/gone-*    folders of older owners, while they are removed
 //
-// L1: whoever takes an epoch makes its folder before its owner file, and removes older folders after it: an owner that
+// FP1: whoever takes an epoch makes its folder before its owner file, and removes older folders after it: an owner that
 // finds no newer owner file behind its own has a folder that every newer owner will find and take away.
-// L2: a folder of an epoch is made by the fence alone, so an older owner that wakes up finds nothing to publish and
+// FP2: a folder of an epoch is made by the fence alone, so an older owner that wakes up finds nothing to publish and
 // nowhere to write.
 type Local struct {
 	disk     disk

@@ -98,7 +98,7 @@ func (l *Local) checkOwner() error {
 	return fenced(noted, l.owner)
 }
 
-// Fence makes the owner the only one that may publish: L1, L2.
+// Fence makes the owner the only one that may publish: FP1, FP2.
 //
 // Errors: fenced.
 func (l *Local) Fence(_ context.Context, owner forebay.Owner, held []forebay.Committable) error {

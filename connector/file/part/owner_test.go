@@ -35,7 +35,7 @@ func takeOver(t *testing.T, sim disk) forebay.Owner {
 
 // A newer owner takes over while the older one stands before each of its steps in turn. Whatever it does when it goes
 // on, readers see nothing of it.
-func TestWokenOwnerPublishesNothingL1L2(t *testing.T) {
+func TestWokenOwnerPublishesNothingFP1FP2(t *testing.T) {
 	t.Parallel()
 	steps := func() int {
 		sim := newSimDisk()

@@ -49,8 +49,8 @@ func (p *publication) retry(err error) {
 
 // Commit publishes finished parts.
 //
-// L3: the folders of a target survive a crash before its part is moved there, and the part survives there before the
-// name that it had is given up for good. L4: a part that is gone counts as published only where its target has the
+// FP3: the folders of a target survive a crash before its part is moved there, and the part survives there before the
+// name that it had is given up for good. FP4: a part that is gone counts as published only where its target has the
 // same size and checksum.
 //
 // Errors: fenced.

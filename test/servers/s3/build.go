@@ -33,7 +33,7 @@ func program(ctx context.Context) (string, error) {
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // others may run the program
+	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
 	lock, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -65,7 +65,8 @@ func Start(tb testing.TB) *Server {
 	if err := l.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "forebay-s3-") // not TempDir: a server that still ends would disturb its removal
+	// Not TempDir: a server that still ends would disturb its removal.
+	dir, err := os.MkdirTemp("", "forebay-s3-") //nolint:usetesting // see above
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func (s *Server) Address() string { return s.address }
 // Bucket makes a bucket.
 func (s *Server) Bucket(tb testing.TB, name string) {
 	tb.Helper()
-	if err := os.Mkdir(filepath.Join(s.dir, name), 0o755); err != nil { //nolint:gosec // the server's own mode
+	if err := os.Mkdir(filepath.Join(s.dir, name), 0o755); err != nil {
 		tb.Fatal(err)
 	}
 }
