@@ -72,6 +72,7 @@ type openPart struct {
 
 // endedPart is a complete part.
 type endedPart struct {
+	part Part
 	name Name
 	mark Mark
 }
@@ -119,7 +120,7 @@ func (l *lane) restore(ctx context.Context, restored []forebay.Committable) erro
 			return err
 		}
 		if l.parts[r.Name.Bucket] != nil {
-			l.ended = append(l.ended, endedPart{r.Name, part.Finish()})
+			l.ended = append(l.ended, endedPart{part, r.Name, part.Finish()})
 			continue
 		}
 		p := &openPart{
@@ -366,7 +367,7 @@ func (l *lane) Prepare(ctx context.Context, _ uint64, last bool) (
 			l.memory.release(p)
 			p.changed = false
 			held = append(held, heldPart{
-				endedPart{p.name, p.part.Persist()}, Progress{Created: p.created, Bytes: p.bytes, Shape: p.sum},
+				endedPart{p.part, p.name, p.part.Persist()}, Progress{Created: p.created, Bytes: p.bytes, Shape: p.sum},
 			})
 		}
 		p = next
@@ -435,7 +436,10 @@ func (l *lane) Close() error {
 	for p := l.order.first(); p != nil; p = p.after {
 		problems = append(problems, p.part.Close())
 	}
-	l.parts, l.last, l.ended = nil, nil, slices.Clip(l.ended[:0])
+	for _, ended := range l.ended { // no barrier came for them
+		problems = append(problems, ended.part.Close())
+	}
+	l.parts, l.last, l.ended = nil, nil, nil
 	return errors.Join(append(problems, l.place.Close())...)
 }
 
@@ -450,7 +454,7 @@ func (l *lane) finish(ctx context.Context, p *openPart) error {
 	if err := l.flush(ctx, p); err != nil {
 		return err
 	}
-	l.ended = append(l.ended, endedPart{p.name, p.part.Finish()})
+	l.ended = append(l.ended, endedPart{p.part, p.name, p.part.Finish()})
 	l.memory.forget(p)
 	l.order.remove(p)
 	delete(l.parts, p.name.Bucket)

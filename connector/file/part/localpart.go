@@ -48,7 +48,7 @@ func (p *localPlace) Create(name Name) Part {
 // Restore cuts the file to what was persisted of it.
 func (p *localPlace) Restore(_ context.Context, name Name, state []byte) (Part, error) {
 	var s localState
-	part := &localPart{place: p, digest: newDigest(), exists: true, named: true}
+	part := &localPart{place: p, digest: newDigest(), exists: true, named: true, kept: true}
 	err := json.Unmarshal(state, &s)
 	if err == nil {
 		err = part.digest.UnmarshalBinary(s.Digest)
@@ -151,6 +151,8 @@ type localPart struct {
 	file io.WriteCloser
 	// exists is set once the file was made, named once a mark has its name survive.
 	exists, named bool
+	// kept is set once a state may know the part as one that goes on.
+	kept bool
 }
 
 // Write appends p at once.
@@ -214,6 +216,7 @@ func (l *localPart) Held() forebay.Bytes { return 0 }
 
 // Persist implements Part.
 func (l *localPart) Persist() Mark {
+	l.kept = true
 	m := l.mark()
 	m.state.Digest, _ = l.digest.MarshalBinary() // it has no failure
 	return m
@@ -236,7 +239,7 @@ func (l *localPart) mark() *localMark {
 // Close implements Part. A file that no checkpoint knows is removed; if that does not work, the next run does it.
 func (l *localPart) Close() error {
 	err := l.rest()
-	if l.exists && !l.named {
+	if l.exists && !l.kept {
 		_ = l.place.local.disk.Remove(l.path)
 	}
 	return err

@@ -64,7 +64,7 @@ type Part interface {
 	Persist() Mark
 	// Finish marks the part as complete; nothing more is written.
 	Finish() Mark
-	// Close gives the part up, without removing what was persisted.
+	// Close gives the part up, also a finished one for which no Settle came; what was persisted stays.
 	Close() error
 }
 

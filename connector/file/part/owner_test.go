@@ -168,3 +168,26 @@ func TestLeftoversOfDeadRunsAreRemoved(t *testing.T) {
 		t.Fatalf("%v is left", files)
 	}
 }
+
+// A lane that starts again and again, such as on a full disk, does not fill it: what no checkpoint knows goes with the
+// writer, what one knows stays.
+func TestClosedLaneLeavesOnlyWhatACheckpointKnows(t *testing.T) {
+	t.Parallel()
+	sim := newSimDisk()
+	f := openFixture(t, Config{Format: worldConfig(t, None).Format, Roll: never(10)}, sim, forebay.LaneContext{})
+	f.write(t, lines("held"))
+	held := f.barrier(t, false).Held
+	f.write(t, lines("rolls over", "rolls over too", "open"))
+	if err := f.lane.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files := sim.files(worldBase + "/" + homeFolder + "/p/e1")
+	if _, found := files[held[0].ID]; len(files) != 1 || !found {
+		t.Fatalf("the folder holds %v, want the held part alone", files)
+	}
+	again := openFixture(t, Config{Format: worldConfig(t, None).Format}, sim, forebay.LaneContext{Restored: held})
+	again.barrier(t, true)
+	if got := visible(sim); len(got) != 1 || got[held[0].ID] != "held\n" {
+		t.Fatalf("published is %v, want what was held", got)
+	}
+}
