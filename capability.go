@@ -17,7 +17,8 @@ type LaneContext struct {
 	// Restored is what earlier runs, or the lane before it started again, held: the writer owns it from now on.
 	Restored []Committable
 	// Opened notes durably that something exists which ListOpen could not find again, before it is used. What is
-	// opened and not committed is aborted by the next run.
+	// opened and not committed is aborted by the next run. An id that is held may be opened beside, for what its state
+	// does not have yet. It is safe from any goroutine.
 	Opened func(ctx context.Context, c Committable) error
 	// Now is the processing time.
 	Now func() time.Time
@@ -157,7 +158,7 @@ type Preparer interface {
 // TwoPhase is a target that commits what its lanes prepared. Its lanes' writers are Preparers; their Flush is called
 // only where the run gives less than exactly-once, and then publishes what was written.
 //
-// Concurrency: Commit is safe; the rest is called by one goroutine before the lanes start.
+// Concurrency: Commit and Abort are safe, also beside lanes that write; ListOpen is called while no lane runs.
 type TwoPhase interface {
 	Streamer
 	// Commit answers every request, in order; it must be repeatable. An error means that no answer counts, and that it

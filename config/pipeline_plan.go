@@ -41,7 +41,7 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 		plan = planned.Plan()
 		problems = append(problems, p.promiseProblems(plan)...)
 	}
-	if options.ReadInput && (source.Replayable || len(problems) == 0) {
+	if options.ReadInput && !source.Tables && (source.Replayable || len(problems) == 0) {
 		problems = append(problems, p.start(ctx, forebay.SourceContext{
 			Pipeline: p.Config.Name, NeedsRows: pipeline.NeedsRows(source, sink, p.Config.Steps()),
 			SplitOrderMatters: sink.Keyed, Lanes: p.Config.Lanes,

@@ -196,5 +196,8 @@ func (r *run) laneContext(number int, layout *forebay.Layout) forebay.LaneContex
 	return forebay.LaneContext{
 		Lane: number, Owner: r.owner, Layout: layout, Memory: r.config.Memory / 4 / forebay.Bytes(r.lanes),
 		Restored: r.restoredOf(number), Now: time.Now,
+		Opened: func(_ context.Context, c forebay.Committable) error {
+			return r.state.checkpoints.Opened(r.config.Name, r.owner.Epoch, c)
+		},
 	}
 }

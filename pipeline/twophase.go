@@ -71,9 +71,6 @@ func (r *run) newPreparedOutput(ctx context.Context, target forebay.TwoPhase, la
 	for _, c := range lane.Restored {
 		o.held[c.ID] = c
 	}
-	o.opened.Opened = func(_ context.Context, c forebay.Committable) error {
-		return r.state.checkpoints.Opened(r.config.Name, r.owner.Epoch, c)
-	}
 	o.committer.Go(func() { o.runCommitter(ctx) })
 	if err := o.open(ctx); err != nil {
 		return nil, errors.Join(err, o.close())

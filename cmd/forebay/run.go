@@ -339,8 +339,12 @@ func (c *runCommand) print(out io.Writer, s pipeline.Summary) error {
 		_, err = out.Write(append(line, '\n'))
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%s  %s  read %d  filtered %d  rejected %d  delivered %d  %.2f s  %s\n",
-		s.Pipeline, s.Status, s.Read, s.Filtered, s.Rejected, s.Delivered, s.Seconds, s.Guarantee)
+	late := ""
+	if s.Late > 0 {
+		late = fmt.Sprintf("late %d  ", s.Late)
+	}
+	_, err := fmt.Fprintf(out, "%s  %s  read %d  filtered %d  rejected %d  delivered %d  %s%.2f s  %s\n",
+		s.Pipeline, s.Status, s.Read, s.Filtered, s.Rejected, s.Delivered, late, s.Seconds, s.Guarantee)
 	return err
 }
 

@@ -94,9 +94,10 @@ func (h SourceHarness) checkParallel(t T) {
 	defer o.close(t)
 	got := make([]splitRead, len(o.splits))
 	problems := make([]error, len(o.splits))
-	var lanes sync.WaitGroup
+	var lanes, ready sync.WaitGroup
+	ready.Add(len(o.splits)) // no lane reads before all have opened theirs
 	for i, split := range o.splits {
-		lanes.Go(func() { got[i], problems[i] = h.readQuietly(t.Context(), o, split) })
+		lanes.Go(func() { got[i], problems[i] = h.readQuietly(t.Context(), o, split, &ready) })
 	}
 	lanes.Wait()
 	for i, split := range o.splits {
@@ -110,15 +111,20 @@ func (h SourceHarness) checkParallel(t T) {
 }
 
 // readQuietly reads a split without a T, for goroutines: only the test's own may end it.
-func (h SourceHarness) readQuietly(ctx context.Context, o opened, split forebay.Split) (splitRead, error) {
+// It reads once everyone is ready.
+func (h SourceHarness) readQuietly(
+	ctx context.Context, o opened, split forebay.Split, ready *sync.WaitGroup,
+) (splitRead, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.patience())
 	defer cancel()
 	quiet := &quietT{ctx: ctx}
 	out := splitRead{split: split}
 	reader, err := o.feed.Open(ctx, split, forebay.Position{})
+	ready.Done()
 	if err != nil {
 		return out, err
 	}
+	ready.Wait()
 	b, limit := forebay.NewBatch(), h.limit(len(o.splits))
 	for len(out.items) < limit && quiet.err == nil {
 		b.Reset(split, o.width)

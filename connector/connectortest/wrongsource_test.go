@@ -89,6 +89,7 @@ func (f *listFeed) Open(_ context.Context, split forebay.Split, at forebay.Posit
 	case f.source.bug == "starts anew" && r.next > 0:
 		r.next = 0
 	}
+	f.shared.Store(int64(r.next))
 	return r, nil
 }
 
@@ -152,7 +153,7 @@ func (r *listReader) Read(ctx context.Context, b *forebay.Batch) error {
 func (r *listReader) add(b *forebay.Batch, bug string) {
 	offset, n := int64(r.next*listStep), r.next
 	if bug == "shares a cursor" {
-		n = int(r.feed.shared.Add(1))
+		n = int(r.feed.shared.Add(1)) - 1
 	}
 	value := listValue(r.split, n)
 	if n%17 == 16 {

@@ -23,6 +23,7 @@ type Sink struct {
 	Format      codec.Format   `yaml:"format" required:"true" doc:"how records become bytes" example:"ndjson"`
 	Compression string         `yaml:"compression" doc:"of the parts" enum:"none|gzip|zstd" default:"none"`
 	Bucket      string         `yaml:"bucket" doc:"folder of a record, such as dt={@event:%Y-%m-%d}/{carrier}" default:""`
+	Late        string         `yaml:"late" doc:"folder of records behind the watermark; left out: as the others" default:""`
 	Prefix      string         `yaml:"prefix" doc:"before the name of each part" default:""`
 	Suffix      string         `yaml:"suffix" doc:"behind the name of each part, before its extension" default:""`
 	Roll        Roll           `yaml:"roll" doc:"when a part is complete"`
@@ -52,9 +53,9 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 		return info, err
 	}
 	_, bytesOnly := config.Format.Encoding(nil)
-	info.NeedsRows = bytesOnly != nil || config.Bucket.NeedsRows()
+	info.NeedsRows = bytesOnly != nil || config.Bucket.NeedsRows() || config.Late.NeedsRows()
 	info.Schema = func(schema *forebay.Schema) error {
-		err := config.Bucket.Check(schema)
+		err := errors.Join(config.Bucket.Check(schema), config.Late.Check(schema))
 		if schema != nil {
 			_, wrong := config.Format.Encoding(forebay.NewLayout(schema))
 			err = errors.Join(err, wrong)
@@ -88,6 +89,11 @@ func (s Sink) config() (part.Config, error) {
 	var err error
 	if out.Bucket, err = part.ParsePattern(s.Bucket); err != nil {
 		wrong("bucket: %w", err)
+	}
+	if s.Late != "" {
+		if out.Late, err = part.ParsePattern(s.Late); err != nil {
+			wrong("late: %w", err)
+		}
 	}
 	for _, affix := range [][2]string{{"prefix", s.Prefix}, {"suffix", s.Suffix}} {
 		name, value := affix[0], affix[1]

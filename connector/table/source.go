@@ -48,6 +48,7 @@ func (s Source) Info() (forebay.SourceInfo, error) {
 		Replayable: true,
 		Blocks:     true,
 		Typed:      true,
+		Tables:     s.Conn == nil && s.Address == "",
 	}
 	if err := s.validate(); err != nil {
 		return info, misconfigured(err)

@@ -132,11 +132,14 @@ func (p *Pattern) checkFolders() error {
 
 // NeedsRows says that the pattern names columns.
 func (p *Pattern) NeedsRows() bool {
-	return slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field != "" && p.field[0] != '@' })
+	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field != "" && p.field[0] != '@' })
 }
 
 // Check says whether rows of this schema have what the pattern names.
 func (p *Pattern) Check(schema *forebay.Schema) error {
+	if p == nil {
+		return nil
+	}
 	var problems []error
 	for _, piece := range p.pieces {
 		if piece.field == "" || piece.field[0] == '@' {

@@ -224,7 +224,11 @@ func (l *lane) rollByTime(ctx context.Context, now time.Time) error {
 
 func (l *lane) writeRecord(ctx context.Context, b *forebay.Batch, i int, now time.Time) error {
 	var err error
-	if l.key, err = l.shape.bucketer.append(l.key[:0], b, i, now); err != nil {
+	bucketer := l.shape.bucketer
+	if b.Record(i).Late {
+		bucketer = l.shape.late
+	}
+	if l.key, err = bucketer.append(l.key[:0], b, i, now); err != nil {
 		return err
 	}
 	p := l.last

@@ -18,6 +18,8 @@ type Config struct {
 	Format      codec.Writable
 	Compression Compression
 	Bucket      *Pattern
+	// Late is the bucket of records behind the watermark; nil: the same as of the others.
+	Late *Pattern
 	// Prefix and Suffix stand around the name of each part, before its extension.
 	Prefix, Suffix string
 	Roll           Roll
@@ -90,6 +92,7 @@ func (t *Target) OpenLane(ctx context.Context, lane forebay.LaneContext) (foreba
 type shape struct {
 	encoding *codec.Encoding
 	bucketer *bucketer
+	late     *bucketer
 	// sum tells files apart that cannot go on in each other's way.
 	sum uint64
 }
@@ -108,9 +111,15 @@ func (t *Target) shape(layout *forebay.Layout) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
+	late := b
+	if t.config.Late != nil {
+		if late, err = t.config.Late.bucketer(layout); err != nil {
+			return nil, err
+		}
+	}
 	d := newDigest()
 	_, err = fmt.Fprintf(d, "%s\x00%s\x00%s", t.config.Compression, encoding.Extension, encoding.Header)
-	return &shape{encoding: encoding, bucketer: b, sum: d.Sum64()}, err
+	return &shape{encoding: encoding, bucketer: b, late: late, sum: d.Sum64()}, err
 }
 
 // publish commits what a flush finished.
