@@ -150,7 +150,7 @@ func TestSplitsAheadOfTheSlowestWait(t *testing.T) {
 	}
 }
 
-// The watermark goes on where it was, and an idle split stays idle.
+// E1: the watermark goes on where it was, and an idle split stays idle.
 func TestTheWatermarkSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, w *world) {

@@ -140,7 +140,7 @@ func TestTypesOfOtherWriters(t *testing.T) {
 	}
 }
 
-// TestPQ2NothingIsRounded reads nanoseconds and texts of which not all can be values.
+// TestPQ2NothingIsRounded reads nanoseconds and texts of which not all can be values. PQ3: offsets are row numbers.
 func TestPQ2NothingIsRounded(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"nanos.parquet", "int96.parquet"} {

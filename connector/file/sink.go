@@ -23,7 +23,7 @@ type Sink struct {
 	Format      codec.Format   `yaml:"format" required:"true" doc:"how records become bytes" example:"ndjson"`
 	Compression string         `yaml:"compression" doc:"of the parts" enum:"none|gzip|zstd" default:"none"`
 	Bucket      string         `yaml:"bucket" doc:"folder of a record, such as dt={@event:%Y-%m-%d}/{carrier}" default:""`
-	Late        string         `yaml:"late" doc:"folder of records behind the watermark; left out: as the others" default:""`
+	Late        string         `yaml:"late" doc:"folder of late records; left out: as the others" default:""`
 	Prefix      string         `yaml:"prefix" doc:"before the name of each part" default:""`
 	Suffix      string         `yaml:"suffix" doc:"behind the name of each part, before its extension" default:""`
 	Roll        Roll           `yaml:"roll" doc:"when a part is complete"`

@@ -316,6 +316,7 @@ func TestAbortedUploadOfAPartIsLost(t *testing.T) {
 	}
 }
 
+// S1: what an older owner has begun is used for nothing any more.
 func TestNewerOwnerKeepsTheOlderOneOut(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
