@@ -25,6 +25,8 @@ type SinkInfo struct {
 	Way Way
 	// Name is what the guarantee's sentence calls the target, such as table "flights".
 	Name string
+	// Times says that it divides records by their event time.
+	Times bool
 	// Interval is how often a lane ends its transaction unless the user says; 0 leaves it to the way.
 	Interval time.Duration
 	// Notes are sentences for check, such as that the target has no fence.

@@ -31,6 +31,8 @@ type SourceInfo struct {
 	// JSON says that records which come without rows are well-formed JSON objects, so that steps can find their
 	// fields by path and edit them in place.
 	JSON bool
+	// Times says that its records come with an event time.
+	Times bool
 	// Tables says that Start needs SourceContext.Tables: nothing is known of what it reads before a run.
 	Tables bool
 	// Notes are sentences for check, such as why a file is not split into ranges.

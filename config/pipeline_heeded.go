@@ -29,6 +29,7 @@ func (p *Pipeline) Warnings(plan pipeline.Plan) Problems {
 	if plan.Guarantee != pipeline.GuaranteeExactlyOnce && f.Idempotence != nil && !*f.Idempotence {
 		h.warn("idempotence", fmt.Sprintf("with guarantee: %s repeats are not looked for", plan.Guarantee), leaveOut)
 	}
+	h.times()
 	h.out.Sort()
 	return h.out
 }
@@ -40,6 +41,20 @@ type heeded struct {
 	pipeline *Pipeline
 	sink     forebay.SinkInfo
 	out      Problems
+}
+
+// times warns of a sink that divides by an event time which no record has.
+func (h *heeded) times() {
+	c := h.pipeline.Config
+	if c.Source == nil || c.EventTime != nil || !h.sink.Times {
+		return
+	}
+	if source, _ := c.Source.Info(); source.Times {
+		return
+	}
+	h.out = append(h.out, h.pipeline.tree.Problem(h.pipeline.file.Sink.path,
+		h.sink.Name+" are divided by event time, and no record has one",
+		"say where it is, such as event_time: { field: time }"))
 }
 
 func (h *heeded) warn(key, why, cure string) {

@@ -111,3 +111,24 @@ func TestKeysThatWouldBreakTheGuaranteeAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A sink that divides by an event time which no record has is named with what to write.
+func TestASinkThatDividesByAnEventTimeThatNobodyGivesIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	const source = "name: p\nsource: { file: { path: f.csv, format: csv } }\n"
+	for text, want := range map[string]int{
+		`sink: { file: { path: out, format: csv, bucket: "{@event:%Y}" } }`:                                1,
+		`sink: { file: { path: out, format: csv, late: "{@event:%Y}" } }`:                                  1,
+		`sink: { file: { path: out, format: csv, bucket: "{@processing:%Y}" } }`:                           0,
+		"event_time: { field: t }\n" + `sink: { file: { path: out, format: csv, bucket: "{@event:%Y}" } }`: 0,
+	} {
+		p, plan, problems := planned(t, source+text+"\n")
+		if len(problems) > 0 {
+			t.Fatal(problems.Render("p.yaml"))
+		}
+		warnings := p.Warnings(plan)
+		if len(warnings) != want || want > 0 && !strings.Contains(warnings[0].Cure, "event_time") {
+			t.Errorf("%s: %v", text, warnings)
+		}
+	}
+}

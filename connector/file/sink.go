@@ -54,6 +54,7 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 	}
 	_, bytesOnly := config.Format.Encoding(nil)
 	info.NeedsRows = bytesOnly != nil || config.Bucket.NeedsRows() || config.Late.NeedsRows()
+	info.Times = config.Bucket.NeedsTimes() || config.Late.NeedsTimes()
 	info.Schema = func(schema *forebay.Schema) error {
 		err := errors.Join(config.Bucket.Check(schema), config.Late.Check(schema))
 		if schema != nil {

@@ -82,6 +82,7 @@ func (s Source) every() time.Duration {
 // Info describes the source without touching anything.
 func (s Source) Info() (forebay.SourceInfo, error) {
 	info := forebay.SourceInfo{
+		Times:     true,
 		Connector: "meters", Bounded: s.Count > 0, Replayable: true, Blocks: s.Live, Typed: true,
 		// A run with other settings than these is refused, as its positions would mean something else.
 		Identity: []forebay.Setting{{Name: "every", Value: s.every().String()}},

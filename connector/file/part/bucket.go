@@ -135,6 +135,11 @@ func (p *Pattern) NeedsRows() bool {
 	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field != "" && p.field[0] != '@' })
 }
 
+// NeedsTimes says that the pattern has the event time.
+func (p *Pattern) NeedsTimes() bool {
+	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field == "@event" })
+}
+
 // Check says whether rows of this schema have what the pattern names.
 func (p *Pattern) Check(schema *forebay.Schema) error {
 	if p == nil {
