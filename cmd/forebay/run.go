@@ -78,7 +78,8 @@ func (c *runCommand) Run(ctx context.Context, a *app) error {
 		level, format := cmp.Or(c.LogLevel, j.from.Log.Level), cmp.Or(c.LogFormat, j.from.Log.Format)
 		j.from.Config.Logger = newLogger(show, level, format, repeats)
 		for _, w := range j.from.Warnings(j.plan) {
-			j.from.Config.Logger.Warn("something in the file has no effect as it stands", "cause", w.Message, "at", w.Where(), "instead", w.Cure)
+			j.from.Config.Logger.Warn("something in the file has no effect as it stands",
+				"cause", w.Message, "at", w.Where(), "instead", w.Cure)
 		}
 	}
 	states, err := c.open(ctx, a, jobs)
