@@ -56,6 +56,8 @@ func (b *bench) prepare(ctx context.Context) error {
 		{"flights-x10.csv.gz", writeYearsCompressed},
 		{"wide.csv", func(w io.Writer) error { return writeWide(w, "id,a,b\n", "%d,%s,%s\n") }},
 		{"wide.ndjson", func(w io.Writer) error { return writeWide(w, "", `{"id":%d,"a":"%s","b":"%s"}`+"\n") }},
+		{recordsFile, writeRecords(fileRecords)},
+		{recordsFewFile, writeRecords(bentoFileRecords)},
 		{"one.csv", func(w io.Writer) error {
 			_, err := io.WriteString(w, "id,name\n1,first\n")
 			return err

@@ -107,7 +107,7 @@ func latencyGoal(name string, limit float64) goal {
 
 // jobs is the list, in the order in which they run.
 func jobs() []job {
-	return slices.Concat(tableJobs(), writerJobs(), generatorJobs(), memoryJobs())
+	return slices.Concat(tableJobs(), fileJobs(), writerJobs(), generatorJobs(), memoryJobs())
 }
 
 func tableJobs() []job {

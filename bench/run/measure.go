@@ -17,6 +17,8 @@ type sample struct {
 	usage
 	loaded  // of a job over the network
 	records int64
+	// input is how many bytes were read, where that is the point.
+	input int64
 	// millis is a time that a latency job measured.
 	millis float64
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bento runs Bento's `generate -> drop` in one process, as its own binary would: the peer of our
-// generator into the drop sink. Only the components that this needs are linked in.
+// Command bento runs Bento in one process, as its own binary would: `generate -> drop`, the peer of our generator into
+// the drop sink, or with -in `file -> mutation -> file`, the peer of our files. Only the components that these need are
+// linked in.
 package main
 
 import (
@@ -13,11 +14,12 @@ import (
 	"strings"
 	"time"
 
+	_ "github.com/warpstreamlabs/bento/public/components/io"
 	_ "github.com/warpstreamlabs/bento/public/components/pure"
 	"github.com/warpstreamlabs/bento/public/service"
 )
 
-const pipeline = `
+const generate = `
 input:
   generate:
     mapping: 'root = %q'
@@ -30,12 +32,41 @@ logger:
   level: ERROR
 `
 
+// files edits one field with mutation, which Bento's documentation recommends over mapping where most of a document
+// stays. Batches are made by a broker, since the input itself has none, and leave as one message each, since the output
+// makes a call of the system for every message.
+const files = `
+input:
+  broker:
+    inputs:
+      - file:
+          paths: [ %q ]
+          scanner: { lines: {} }
+    batching: { count: %d }
+pipeline:
+  processors:
+    - mutation: 'root.score = this.score + 1'
+    - archive: { format: lines }
+output:
+  file:
+    path: %q
+    codec: lines
+logger:
+  level: ERROR
+`
+
 func main() {
 	count := flag.Int("count", 1_000_000, "records")
 	batch := flag.Int("batch", 500, "records per batch")
 	size := flag.Int("size", 200, "bytes per record")
+	in := flag.String("in", "", "lines of JSON instead of generated records")
+	out := flag.String("out", "", "where the lines of -in go")
 	flag.Parse()
-	if err := run(fmt.Sprintf(pipeline, strings.Repeat("x", *size), *count, *batch)); err != nil {
+	config := fmt.Sprintf(generate, strings.Repeat("x", *size), *count, *batch)
+	if *in != "" {
+		config = fmt.Sprintf(files, *in, *batch, *out)
+	}
+	if err := run(config); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -48,6 +48,9 @@ func StringEnd(s []byte, i, end int) (behind int, simple bool, why string) {
 			m := swar.Special(swar.Load(s, i))
 			if m != 0 {
 				i += swar.First(m)
+				if s[i] == '"' && ascii {
+					return i + 1, simple, ""
+				}
 				break
 			}
 			i += 8

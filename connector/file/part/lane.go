@@ -47,6 +47,8 @@ type lane struct {
 	// looked is when the ages of parts were looked at last.
 	looked time.Time
 	closed bool
+	// during is the call in which a bulk encoder writes.
+	during context.Context //nolint:containedctx // io.Writer has no other way to it
 }
 
 // openPart is a part that takes records.
@@ -151,7 +153,10 @@ func (l *lane) Write(ctx context.Context, b *forebay.Batch) error {
 		}
 	}
 	var refused []forebay.RecordError
-	for i := range b.Len() {
+	for i := 0; i < b.Len(); i++ {
+		if i += l.writeRun(b, i, now); i == b.Len() {
+			break
+		}
 		err := l.writeRecord(ctx, b, i, now)
 		if err == nil {
 			continue
@@ -300,22 +305,14 @@ func (l *lane) begin(ctx context.Context, now time.Time) (*openPart, error) {
 	}
 	l.bulks++
 	var err error
-	p.bulk, err = l.shape.encoding.NewBulk(bulkOutput{p})
+	p.bulk, err = l.shape.encoding.NewBulk(bulkOutput{l, p})
 	return p, err
-}
-
-// bulkOutput gathers what a bulk encoder writes.
-type bulkOutput struct{ part *openPart }
-
-// Write implements io.Writer.
-func (o bulkOutput) Write(p []byte) (int, error) {
-	o.part.buffer = append(o.part.buffer, p...)
-	return len(p), nil
 }
 
 // add encodes record i. One that is refused leaves no trace.
 func (l *lane) add(ctx context.Context, p *openPart, b *forebay.Batch, i int) error {
 	if p.bulk != nil {
+		l.during = ctx
 		if err := p.bulk.Append(b, i); err != nil {
 			return err
 		}
@@ -450,6 +447,7 @@ func (l *lane) Close() error {
 // finish completes a part.
 func (l *lane) finish(ctx context.Context, p *openPart) error {
 	if p.bulk != nil {
+		l.during = ctx
 		if err := p.bulk.Close(); err != nil {
 			return err
 		}
