@@ -248,6 +248,12 @@ func (o *preparedOutput) finish(ctx context.Context, c *preparing, prepared fore
 	if empty(prepared) && len(t.progress) == 0 {
 		return true, nil
 	}
+	if fault.Bug(fault.BugCommitEarly) && len(prepared.Commit) > 0 {
+		early := checkpoint.Pending{Epoch: r.owner.Epoch, Lane: o.opened.Lane, Number: c.number, Commit: prepared.Commit}
+		if err := r.commitPending(ctx, o.target, early); err != nil {
+			return false, err
+		}
+	}
 	pending, err := r.state.checkpoints.SaveCheckpoint(r.config.Name, checkpoint.Checkpoint{
 		Epoch: r.owner.Epoch, Lane: o.opened.Lane, Number: c.number,
 		Entries: r.entriesOf(t, false), Prepared: prepared,

@@ -20,12 +20,18 @@ const (
 	BugDuplicateEarly = "duplicate-early"
 	// BugReadAhead: a look-up and a reader of a change log show what is not synced yet.
 	BugReadAhead = "read-ahead"
+	// BugFolderUnsynced: a published part's folder is not synced.
+	BugFolderUnsynced = "folder-unsynced"
+	// BugHeldKept: a part that goes on is not cut back to what its checkpoint knows.
+	BugHeldKept = "held-kept"
+	// BugCommitEarly: what was prepared is committed before its checkpoint is durable.
+	BugCommitEarly = "commit-early"
 )
 
 // Bugs returns the names of all bugs.
 func Bugs() []string {
 	return []string{
 		BugNoSync, BugProgressApart, BugProgressPerLane, BugEpochIgnored, BugLettersLate, BugLettersKept,
-		BugDuplicateEarly, BugReadAhead,
+		BugDuplicateEarly, BugReadAhead, BugFolderUnsynced, BugHeldKept, BugCommitEarly,
 	}
 }

@@ -26,6 +26,8 @@ type Config struct {
 	Binary string
 	// Pipeline is the pipeline file; its name is the pipeline's.
 	Pipeline Object
+	// Measured is the pipeline file of the run that measures the source, where it must not write to the same target.
+	Measured Object
 	// Table is the table whose rows are counted after kills; empty for a sink without one.
 	Table string
 	// Lanes are the lane counts that the runs draw from; none leaves it to the pipeline file.
@@ -38,6 +40,8 @@ type Config struct {
 	Bug string
 	// AfterKill is called with the campaign after each kill; it may be nil.
 	AfterKill func(*Campaign)
+	// AfterEnd is called with the campaign after each run that ended cleanly; it may be nil.
+	AfterEnd func(*Campaign)
 }
 
 // waitMax bounds the random time between a first delivery and the kill.
@@ -93,8 +97,12 @@ func (c *Campaign) setPace() {
 	c.t.Helper()
 	state, lanes := c.state, max(1, slices.Max(append([]int{1}, c.config.Lanes...)))
 	c.state = filepath.Join(c.dir, "measured")
+	if c.config.Measured != nil {
+		c.Rewrite(c.config.Measured)
+	}
 	p := c.launch()
 	s, err := p.Summary()
+	c.Rewrite(c.config.Pipeline)
 	if err != nil || p.state.ExitCode() != 0 {
 		c.t.Fatalf("the run without faults: exit %d, %v: %s", p.state.ExitCode(), err, p.Last())
 	}
@@ -282,6 +290,9 @@ func (c *Campaign) ended(p *Process, status string) Summary {
 		c.find(FindingRepeated, "the summary counts %d duplicates", s.DuplicatesDropped)
 	}
 	c.leftovers()
+	if c.config.AfterEnd != nil {
+		c.config.AfterEnd(c)
+	}
 	return s
 }
 

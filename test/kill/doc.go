@@ -10,6 +10,7 @@
 //	binary.go     the binary, built with the tag fault; what it prints
 //	ledger.go     the input, read by encoding/csv and encoding/json and by nothing of the product
 //	audit.go      the input against the table: lost, repeated, out of order, left over
+//	output.go     parts of files and objects, read by zcat, pyarrow and sort, against lines that are to be there
 //	letters.go    rejected records against the dead letters
 //
 // A random kill counts only if the process had delivered something since its start and had not finished. The

@@ -93,7 +93,7 @@ func ReadNDJSON(path string, columns []string, grid int64) (*Ledger, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
-		if err := object(line, columns, values); err != nil {
+		if err := fieldsOf(line, columns, values); err != nil {
 			return nil, fmt.Errorf("read %s at %d: %w", path, offset, err)
 		}
 		l.Rows = append(l.Rows, strings.Join(values, separator))
@@ -104,8 +104,8 @@ func ReadNDJSON(path string, columns []string, grid int64) (*Ledger, error) {
 	}
 }
 
-// object reads the fields of one JSON object as text.
-func object(line []byte, columns, values []string) error {
+// fieldsOf reads the fields of one JSON object as text.
+func fieldsOf(line []byte, columns, values []string) error {
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.UseNumber()
 	var fields map[string]any

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -42,6 +43,13 @@ type Local struct {
 
 	mu   sync.Mutex
 	made map[string]struct{} // folders that survive a crash
+	// unsynced are folders of targets whose last sync has failed.
+	unsynced map[string]struct{}
+
+	// moving is shared from a part's rename until its target's folder is synced, and held alone while the folder of an
+	// epoch is: lanes share that folder, and one that syncs it would give up for good the name of another one's part
+	// whose new name may still be lost (FP3).
+	moving sync.RWMutex
 }
 
 // LocalConfig says where local parts lie.
@@ -76,6 +84,7 @@ func openLocal(config LocalConfig, on disk) (*Local, error) {
 	l := &Local{
 		disk: on, base: base, pipeline: config.Pipeline, descriptors: cmp.Or(config.Descriptors, DescriptorsDefault),
 		home: filepath.Join(base, homeFolder, config.Pipeline), made: map[string]struct{}{},
+		unsynced: map[string]struct{}{},
 	}
 	if err := l.makeBase(base); err != nil {
 		return nil, classify("make the folder "+base, err)
@@ -185,6 +194,25 @@ func (l *Local) syncAll(paths []string) error {
 		problems[i] = classify("sync "+paths[i], l.disk.Sync(paths[i]))
 	})
 	return errors.Join(problems...)
+}
+
+// syncHome syncs folders of epochs, while no part is between its two names. FP3: the folders of targets whose sync has
+// failed come first.
+func (l *Local) syncHome(folders []string) error {
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	l.mu.Lock()
+	first := slices.Collect(maps.Keys(l.unsynced))
+	l.mu.Unlock()
+	if len(first) > 0 {
+		if err := l.syncAll(first); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		clear(l.unsynced)
+		l.mu.Unlock()
+	}
+	return l.syncAll(folders)
 }
 
 // runEach calls f for 0 to n-1, several at a time.

@@ -72,11 +72,10 @@ func (l *Local) Commit(_ context.Context, requests []forebay.CommitRequest) erro
 		}
 		moves = append(moves, p)
 	}
-	l.moveAll(moves)
+	l.publish(moves)
 	for _, p := range moves {
 		lost = lost || p.request.Outcome == forebay.OutcomeLost
 	}
-	l.syncMoved(moves)
 	if lost {
 		// A newer owner takes away what is not published: then nothing is lost.
 		return l.checkOwner()
@@ -195,22 +194,12 @@ func (l *Local) move(p *publication) {
 	}
 }
 
-// syncMoved makes what was moved survive: first where it is, then that it is no more where it was.
-func (l *Local) syncMoved(moves []*publication) {
-	var to, from []string
-	for _, p := range moves {
-		if !p.touched {
-			continue
-		}
-		to = append(to, filepath.Dir(p.target))
-		if p.source.path != "" {
-			from = append(from, filepath.Dir(p.source.path))
-		}
-	}
+// publish moves parts and makes that survive: first where they are, then that they are no more where they were.
+func (l *Local) publish(moves []*publication) {
+	to, from, err := l.moveAndSync(moves)
 	if len(to) == 0 {
 		return
 	}
-	err := l.syncAll(to)
 	if err == nil {
 		err = l.syncFrom(from)
 	}
@@ -224,9 +213,39 @@ func (l *Local) syncMoved(moves []*publication) {
 	fault.Hit(fault.PartDirectorySynced)
 }
 
+// moveAndSync moves parts until the folders of the targets are synced, and says which those are, and where from.
+func (l *Local) moveAndSync(moves []*publication) (to, from []string, err error) {
+	l.moving.RLock()
+	defer l.moving.RUnlock()
+	l.moveAll(moves)
+	for _, p := range moves {
+		if !p.touched {
+			continue
+		}
+		to = append(to, filepath.Dir(p.target))
+		if p.source.path != "" {
+			from = append(from, filepath.Dir(p.source.path))
+		}
+	}
+	if fault.Bug(fault.BugFolderUnsynced) {
+		return to, from, nil
+	}
+	err = l.syncAll(to)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, folder := range to {
+		if err != nil {
+			l.unsynced[folder] = struct{}{}
+		} else {
+			delete(l.unsynced, folder)
+		}
+	}
+	return to, from, err
+}
+
 // syncFrom syncs folders that a newer owner may have taken away.
 func (l *Local) syncFrom(folders []string) error {
-	err := l.syncAll(folders)
+	err := l.syncHome(folders)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -137,7 +137,10 @@ func (p *s3Place) begin(name Name) *s3Upload {
 	p.mu.Unlock()
 	p.start(0, func() {
 		defer close(u.done)
-		begun, err := p.medium.bucket.Create(p.ctx, p.medium.key(name), name.File)
+		// Not ended by Close, which would not learn what to abort.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), abortMax)
+		defer cancel()
+		begun, err := p.medium.bucket.Create(ctx, p.medium.key(name), name.File)
 		if u.id = begun.ID; err == nil {
 			err = p.note(p.ctx, name, u.id)
 		}

@@ -596,6 +596,10 @@ func (l *lossyFS) putBaseLocked(file *inode, temporary, path string) error {
 	if file.basePath == path {
 		return nil
 	}
+	// A process that was killed may have left one of this name.
+	if err := ignoreNotExist(l.base.Remove(temporary)); err != nil {
+		return err
+	}
 	if err := l.base.Link(file.basePath, temporary); err != nil {
 		return err
 	}

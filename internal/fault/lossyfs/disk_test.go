@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -466,4 +467,41 @@ func TestLossyOnTheOperatingSystem(t *testing.T) {
 		t.Fatalf("%d keys are lost", n)
 	}
 	must(t, db.Close())
+}
+
+// A process that was killed in the middle of a sync leaves a temporary name, which the next one may come to use too.
+func TestLossyPassesOverNamesThatAKilledProcessLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for n := range 5 {
+		for _, folder := range []string{"a", "b"} {
+			if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			left := filepath.Join(dir, folder, fmt.Sprintf("%s%d", temporaryPrefix, n))
+			if err := os.WriteFile(left, []byte("left"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files := NewFiles(vfs.Default)
+	from, to := filepath.Join(dir, "a", "f"), filepath.Join(dir, "b", "f")
+	f, err := files.Create(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		f.Close(), files.Sync(from), files.Sync(filepath.Dir(from)), files.Rename(from, to), files.Sync(filepath.Dir(to)),
+		files.Sync(filepath.Dir(from)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(to); err != nil || string(text) != "new" {
+		t.Errorf("%q, %v", text, err)
+	}
 }

@@ -96,6 +96,9 @@ func (s *Server) Bucket(tb testing.TB, name string) {
 	}
 }
 
+// Folder is where a bucket's objects lie as plain files, for readers that know nothing of S3.
+func (s *Server) Folder(bucket string) string { return filepath.Join(s.dir, bucket) }
+
 // Kill ends the server with SIGKILL, if it runs. What it has is kept.
 func (s *Server) Kill() {
 	if s.process == nil {
