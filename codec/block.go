@@ -4,6 +4,7 @@ package codec
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/forebay-io/forebay"
@@ -14,6 +15,48 @@ type BlockInput struct {
 	Name     string
 	ReaderAt io.ReaderAt
 	Size     int64
+}
+
+// ReadAt fills p with the bytes at a place.
+//
+// Errors: corrupt where the input ends earlier than it said; those of the ReaderAt.
+func (in BlockInput) ReadAt(p []byte, at int64) error {
+	n, err := in.ReaderAt.ReadAt(p, at)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return Corrupt(in.Name, "", "it ends before byte %d; it had %d: %w", at+int64(len(p)), in.Size, io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// StartBlocks settles the schema of a format with blocks: the stored one, or what learn finds in the first input. The
+// Decoding lacks OpenBlocks.
+//
+// Errors: misconfigured where there is no input; those of learn.
+func StartBlocks(env Env, learn func(Sample) (*forebay.Schema, error)) (*Decoding, error) {
+	if env.Memory != nil {
+		schema, err := Recall(env.Memory)
+		return &Decoding{Schema: schema, Memory: env.Memory}, err
+	}
+	first, err := Sample{}, io.EOF
+	if env.Samples != nil {
+		first, err = env.Samples()
+	}
+	if errors.Is(err, io.EOF) {
+		e := forebay.Errorf("learn the columns", forebay.ClassMisconfigured, "there is no file to learn them from")
+		e.Code, e.Cure = "no-rows", "wait until there is a file"
+		return nil, e
+	}
+	if err != nil {
+		return nil, err
+	}
+	schema, err := learn(first)
+	if err != nil {
+		return nil, err
+	}
+	return &Decoding{Schema: schema, Memory: Remember(schema)}, nil
 }
 
 // RowsUnknown is the number of records of a block that only reading tells.

@@ -86,6 +86,8 @@ type eventClock struct {
 
 	mu        sync.Mutex
 	splits    map[string]*splitClock
+	reading   map[*splitClock]struct{} // opened and not finished: few, also where there are many splits
+	top       int64                    // the largest mark of all splits
 	watermark int64
 }
 
@@ -95,12 +97,14 @@ type splitClock struct {
 	seen    time.Time // when the last record came
 	idle    bool
 	behind  bool // it was idle and has not caught up
-	reading bool // opened and not finished
 	untimed bool // it has records, and none of them a time
 }
 
 func newEventClock(config EventTime) *eventClock {
-	return &eventClock{config: config.withDefaults(), splits: map[string]*splitClock{}, watermark: forebay.NoTime}
+	return &eventClock{
+		config: config.withDefaults(), splits: map[string]*splitClock{}, reading: map[*splitClock]struct{}{},
+		top: forebay.NoTime, watermark: forebay.NoTime,
+	}
 }
 
 // restore begins with what an earlier run knew of a split.
@@ -108,6 +112,7 @@ func (c *eventClock) restore(split string, known checkpoint.EventTime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.splits[split] = &splitClock{high: known.High, idle: known.Idle, behind: known.Idle}
+	c.top = max(c.top, c.config.mark(known.High))
 	c.watermark = max(c.watermark, known.Watermark)
 }
 
@@ -127,20 +132,17 @@ func (c *eventClock) open(split string, now time.Time) {
 		s = &splitClock{high: forebay.NoTime}
 		c.splits[split] = s
 	}
-	s.reading = true
+	c.reading[s] = struct{}{}
 	if !s.idle {
 		s.seen = now
 	}
 }
 
 // finish says that nothing of the split comes any more.
-func (c *eventClock) finish(split string, now time.Time) {
+func (c *eventClock) finish(split string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.splits[split]; s != nil {
-		s.reading = false
-	}
-	c.advanceLocked(now)
+	delete(c.reading, c.splits[split])
 }
 
 // observe notes that records came, the latest of them at high; NoTime where none has a time.
@@ -153,18 +155,11 @@ func (c *eventClock) observe(split string, high int64, now time.Time) {
 	}
 	s.seen, s.high = now, max(s.high, high)
 	s.untimed = s.high == forebay.NoTime
+	c.top = max(c.top, c.config.mark(s.high))
 	if s.idle {
 		s.idle, s.behind = false, true
 	}
 	c.advanceLocked(now)
-}
-
-// now is the watermark.
-func (c *eventClock) now(at time.Time) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.advanceLocked(at)
-	return c.watermark
 }
 
 // state is what a later run is to know of a split.
@@ -199,10 +194,7 @@ func (c *eventClock) paused(split string, now time.Time) bool {
 // slowestLocked is the smallest watermark of the splits that count; NoTime where one of them has no time yet.
 func (c *eventClock) slowestLocked(now time.Time) (slowest int64, counted bool) {
 	slowest = forebay.NoTime
-	for _, s := range c.splits {
-		if !s.reading {
-			continue
-		}
+	for s := range c.reading {
 		if !s.idle && now.Sub(s.seen) > c.config.Idle {
 			s.idle = true
 		}
@@ -221,19 +213,25 @@ func (c *eventClock) slowestLocked(now time.Time) (slowest int64, counted bool) 
 	return slowest, counted
 }
 
+// advance is the watermark by now.
+func (c *eventClock) advance(now time.Time) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advanceLocked(now)
+	return c.watermark
+}
+
 func (c *eventClock) advanceLocked(now time.Time) {
 	slowest, counted := c.slowestLocked(now)
 	if !counted { // all are idle or finished: what they had is complete
-		for _, s := range c.splits {
-			slowest = max(slowest, c.config.mark(s.high))
-		}
+		slowest = c.top
 	}
 	c.watermark = max(c.watermark, slowest) // E1; NoTime is the smallest
 }
 
 // judge marks the records that are behind the watermark, and tells the sink where it is. It returns how many are late.
 func (c *eventClock) judge(b *forebay.Batch, now time.Time) (late int64) {
-	watermark := c.now(now)
+	watermark := c.advance(now)
 	b.SetWatermark(watermark)
 	if watermark == forebay.NoTime {
 		return 0

@@ -187,7 +187,7 @@ func (l *lane) process(ctx context.Context, split *splitRun, batch *forebay.Batc
 		hook(forebay.ReadEvent{Lane: l.number, Split: split.split.ID, Records: int(read), Bytes: forebay.Bytes(size)})
 	}
 	l.high = forebay.NoTime
-	if l.run.clock != nil {
+	if e := l.run.config.EventTime; e != nil && e.Field == "" {
 		l.high = latest(batch)
 	}
 	filtered, err := apply(l.steps, batch)
@@ -288,14 +288,16 @@ func rejectError(code string, r forebay.Reject, cure string) error {
 	}
 }
 
+// backoffFor is the longest wait after n failed attempts: 100 ms x 2^n up to 30 s.
+func backoffFor(n int) time.Duration {
+	const doublings = 9 // beyond, it is backoffMax
+	return min(backoffMax, backoffMin<<min(n, doublings))
+}
+
 // backoff waits before the lane starts again: 100 ms x 2^n up to 30 s, with full jitter. Where the target refused for
 // now and there is a limiter, it waits as long as the target asked.
 func (l *lane) backoff(ctx context.Context, cause error) error {
-	ceiling := backoffMax
-	if l.attempts < 9 {
-		ceiling = min(backoffMax, backoffMin<<l.attempts)
-	}
-	wait := time.Duration(rand.Int64N(int64(ceiling)) + 1)
+	wait := time.Duration(rand.Int64N(int64(backoffFor(l.attempts))) + 1)
 	if e, ok := errors.AsType[*forebay.Error](cause); ok {
 		if e.Class == forebay.ClassThrottled && l.run.limiter != nil {
 			wait = e.RetryAfter // it says when anything is tried

@@ -207,11 +207,6 @@ func (r *run) deliverAll(ctx context.Context) error {
 	}
 }
 
-func hasLost(err error) bool {
-	_, is := isLost(err)
-	return is
-}
-
 // isLost finds a checkpoint that the target definitely does not have.
 func isLost(err error) (*lostCheckpointError, bool) { return errors.AsType[*lostCheckpointError](err) }
 
@@ -246,11 +241,10 @@ func (r *run) deliver(ctx context.Context) error {
 					failures = append(failures, fmt.Errorf("lane %d: %w", i, err))
 				}
 				mu.Unlock()
+				_, lost := isLost(err) // then all lanes go back together, under a new epoch
 				switch {
-				case errors.Is(err, forebay.ErrFenced) || r.state.poisoned():
+				case lost || errors.Is(err, forebay.ErrFenced) || r.state.poisoned():
 					stop(err)
-				case hasLost(err):
-					stop(err) // all lanes go back together, under a new epoch
 				case !r.source.Bounded && context.Cause(work) == nil:
 					r.logger.Error("lane stopped for good; the others go on", "lane", i, "cause", err)
 				}

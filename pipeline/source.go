@@ -197,7 +197,7 @@ func (in *intake) behind() bool { return slices.ContainsFunc(in.splits, (*splitR
 func (in *intake) end(s *splitRun) error {
 	s.ended, s.moved, s.position.Finished = true, true, true
 	if in.run.clock != nil {
-		in.run.clock.finish(s.split.ID, time.Now())
+		in.run.clock.finish(s.split.ID)
 	}
 	fault.Hit(fault.SplitFinished)
 	return in.closeSplit(s)

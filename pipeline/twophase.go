@@ -164,7 +164,7 @@ func (o *preparedOutput) settled(ctx context.Context, block bool) *outcome {
 // checkpoint that was cut is settled.
 func (o *preparedOutput) reset(ctx context.Context) error {
 	o.records, o.size = 0, 0
-	o.closeLane() // it failed before, and what it wrote is read again
+	_ = o.closeLane() // it failed before, and what it did not prepare is read again
 	o.queue <- &preparing{resets: true}
 	o.mu.Lock()
 	stale := slices.DeleteFunc(o.stale, func(c forebay.Committable) bool { return o.held[c.ID].ID == c.ID })
@@ -178,22 +178,19 @@ func (o *preparedOutput) reset(ctx context.Context) error {
 	return o.open(ctx)
 }
 
-func (o *preparedOutput) closeLane() {
-	if o.lane != nil {
-		_ = o.lane.Close() // what it did not prepare is given up
-		o.lane = nil
-	}
-}
-
-func (o *preparedOutput) close() error {
-	close(o.queue)
-	o.committer.Wait()
+func (o *preparedOutput) closeLane() error {
 	if o.lane == nil {
 		return nil
 	}
 	lane := o.lane
 	o.lane = nil
 	return lane.Close()
+}
+
+func (o *preparedOutput) close() error {
+	close(o.queue)
+	o.committer.Wait()
+	return o.closeLane()
 }
 
 // runCommitter takes the lane's checkpoints to their end, in order. Once one has failed, those behind it fail too: they
@@ -414,14 +411,6 @@ func (c *committing) stop(code string, cause error) error {
 		Class: forebay.ClassLost, Code: code, Err: cause,
 		Cure: "restore the target, or start over with: forebay checkpoint reset " + c.run.config.Name,
 	}
-}
-
-// backoffFor is the wait after a failed attempt: 100 ms x 2^n up to 30 s.
-func backoffFor(attempt int) time.Duration {
-	if attempt > 8 {
-		return backoffMax
-	}
-	return min(backoffMax, backoffMin<<attempt)
 }
 
 func pause(ctx context.Context, wait time.Duration) error {

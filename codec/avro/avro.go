@@ -4,9 +4,7 @@ package avro
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -27,37 +25,16 @@ func (Format) Info() (codec.Info, error) {
 
 // Start settles the schema: the stored one, or that of the first file.
 func (Format) Start(ctx context.Context, env codec.Env) (*codec.Decoding, error) {
-	d := &codec.Decoding{Memory: env.Memory}
-	var err error
-	if env.Memory != nil {
-		d.Schema, err = codec.Recall(env.Memory)
-	} else {
-		d.Schema, err = learn(ctx, env.Samples)
-	}
+	d, err := codec.StartBlocks(env, func(first codec.Sample) (*forebay.Schema, error) { return learn(ctx, first) })
 	if err != nil {
 		return nil, err
-	}
-	if d.Memory == nil {
-		d.Memory = codec.Remember(d.Schema)
 	}
 	layout := forebay.NewLayout(d.Schema)
 	d.OpenBlocks = func(ctx context.Context, in codec.BlockInput) (codec.Blocks, error) { return open(ctx, in, layout) }
 	return d, nil
 }
 
-func learn(ctx context.Context, samples func() (codec.Sample, error)) (*forebay.Schema, error) {
-	if samples == nil {
-		samples = func() (codec.Sample, error) { return codec.Sample{}, io.EOF }
-	}
-	sample, err := samples()
-	if errors.Is(err, io.EOF) {
-		e := forebay.Errorf("learn the columns", forebay.ClassMisconfigured, "there is no file to learn them from")
-		e.Code, e.Cure = "no-rows", "wait until there is a file"
-		return nil, e
-	}
-	if err != nil {
-		return nil, err
-	}
+func learn(ctx context.Context, sample codec.Sample) (*forebay.Schema, error) {
 	h, err := readHeader(ctx, sample.Input)
 	if err != nil {
 		return nil, err

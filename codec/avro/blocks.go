@@ -89,7 +89,7 @@ func (r *reader) look(at int64, n int) ([]byte, error) {
 		r.window = make([]byte, size)
 	}
 	r.window, r.windowAt = r.window[:size], at
-	if err := readAt(r.in, r.window, at); err != nil {
+	if err := r.in.ReadAt(r.window, at); err != nil {
 		r.window = r.window[:0]
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
@@ -35,7 +34,7 @@ func readHeader(ctx context.Context, in codec.BlockInput) (*header, error) {
 	}
 	for n := int64(headRead); ; n *= 16 {
 		head := make([]byte, min(n, in.Size))
-		if err := readAt(in, head, 0); err != nil {
+		if err := in.ReadAt(head, 0); err != nil {
 			return nil, err
 		}
 		h, schema, err := parseHeader(head)
@@ -83,17 +82,4 @@ func parseHeader(head []byte) (h *header, schema []byte, err error) {
 		c.err = errors.New("it has no schema")
 	}
 	return h, schema, c.err
-}
-
-// readAt fills p; an input that ends earlier than it said is corrupt.
-func readAt(in codec.BlockInput, p []byte, at int64) error {
-	n, err := in.ReaderAt.ReadAt(p, at)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return codec.Corrupt(in.Name, "", "it ends before byte %d; it had %d: %w", at+int64(len(p)), in.Size,
-			io.ErrUnexpectedEOF)
-	}
-	return err
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
@@ -78,7 +77,7 @@ func readFooter(ctx context.Context, in codec.BlockInput) (*footer, error) {
 		return nil, codec.Corrupt(in.Name, "", "it has %d bytes, fewer than any parquet file", in.Size)
 	}
 	tail := make([]byte, min(tailRead, in.Size))
-	if err := readAt(in, tail, in.Size-int64(len(tail))); err != nil {
+	if err := in.ReadAt(tail, in.Size-int64(len(tail))); err != nil {
 		return nil, err
 	}
 	end := tail[len(tail)-tailSize:]
@@ -99,7 +98,7 @@ func readFooter(ctx context.Context, in codec.BlockInput) (*footer, error) {
 		data = data[int64(len(data))-size:]
 	} else {
 		data = make([]byte, size)
-		if err := readAt(in, data, in.Size-tailSize-size); err != nil {
+		if err := in.ReadAt(data, in.Size-tailSize-size); err != nil {
 			return nil, err
 		}
 	}
@@ -113,27 +112,9 @@ func readFooter(ctx context.Context, in codec.BlockInput) (*footer, error) {
 	return f, nil
 }
 
-// readAt fills p; an input that ends earlier than it said is corrupt.
-func readAt(in codec.BlockInput, p []byte, at int64) error {
-	n, err := in.ReaderAt.ReadAt(p, at)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return codec.Corrupt(in.Name, "", "it ends before byte %d; it had %d: %w", at+int64(len(p)), in.Size,
-			io.ErrUnexpectedEOF)
-	}
-	return err
-}
-
 func decodeFooter(data []byte) (*footer, error) {
 	f, c := &footer{}, &compact{data: data}
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return f, c.err
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 2:
 			c.structs(kind, func() {
@@ -149,6 +130,7 @@ func decodeFooter(data []byte) (*footer, error) {
 			c.skip(kind)
 		}
 	}
+	return f, c.err
 }
 
 // atMost bounds a list: PQ1, few bytes must not become many.
@@ -160,12 +142,7 @@ func (c *compact) atMost(n, limit int) {
 
 func (c *compact) element() (e element) {
 	e.physical, e.converted = -1, -1
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return e
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			e.physical = c.number(kind)
@@ -189,17 +166,13 @@ func (c *compact) element() (e element) {
 			c.skip(kind)
 		}
 	}
+	return e
 }
 
 // logical reads the union of logical types, of which one is set.
 func (c *compact) logical(kind byte, e *element) {
 	c.begin(kind)
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return
-		}
+	for id, kind := range c.fields() {
 		e.logical = id
 		switch id {
 		case logicalDecimal:
@@ -219,12 +192,7 @@ func (c *compact) logical(kind byte, e *element) {
 
 // pair reads a struct with the fields 1 and 2.
 func (c *compact) pair(first, second func(kind byte)) {
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			first(kind)
@@ -239,25 +207,16 @@ func (c *compact) pair(first, second func(kind byte)) {
 // union reads which field of a union is set.
 func (c *compact) union(kind byte) (set int64) {
 	c.begin(kind)
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return set
-		}
+	for id, kind := range c.fields() {
 		set = id
 		c.skip(kind)
 	}
+	return set
 }
 
 func (c *compact) group() (g group) {
 	g.rows = -1
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return g
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			c.structs(kind, func() {
@@ -270,19 +229,12 @@ func (c *compact) group() (g group) {
 			c.skip(kind)
 		}
 	}
+	return g
 }
 
 func (c *compact) chunk() (h chunk) {
 	h.stored = -1
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			if h.stored < 0 && !h.secret {
-				c.fail(errThriftForm)
-			}
-			return h
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			h.elsewhere = len(c.text(kind)) > 0
@@ -296,15 +248,14 @@ func (c *compact) chunk() (h chunk) {
 			c.skip(kind)
 		}
 	}
+	if h.stored < 0 && !h.secret {
+		c.fail(errThriftForm)
+	}
+	return h
 }
 
 func (c *compact) chunkData(h *chunk) {
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			h.stored = c.number(kind)

@@ -62,12 +62,7 @@ type pageHeader struct {
 
 func (c *compact) pageHeader() (h pageHeader) {
 	h.kind, h.levelEncoding, h.rows = -1, encodingRLE, -1
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return h
-		}
+	for id, kind := range c.fields() {
 		switch id {
 		case 1:
 			h.kind = c.number(kind)
@@ -84,16 +79,12 @@ func (c *compact) pageHeader() (h pageHeader) {
 			c.skip(kind)
 		}
 	}
+	return h
 }
 
 // pageCounts reads the header of a data page, a dictionary or a data page of the second version.
 func (c *compact) pageCounts(h *pageHeader, version int64) {
-	var id int64
-	for {
-		kind, ok := c.field(&id)
-		if !ok {
-			return
-		}
+	for id, kind := range c.fields() {
 		switch {
 		case id == 1:
 			h.values = c.number(kind)
@@ -172,7 +163,7 @@ func (c *columnReader) look(n int64) error {
 		copy(c.buffer, c.held)
 	}
 	c.held = c.buffer[:size]
-	if err := readAt(c.in, c.held[have:], c.at+int64(have)); err != nil {
+	if err := c.in.ReadAt(c.held[have:], c.at+int64(have)); err != nil {
 		c.held = c.held[:0]
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,18 +79,9 @@ func (f Format) Start(ctx context.Context, env codec.Env) (*codec.Decoding, erro
 	if _, err := f.Info(); err != nil {
 		return nil, forebay.Errorf("read parquet", forebay.ClassMisconfigured, "%w", err)
 	}
-	d := &codec.Decoding{Memory: env.Memory}
-	var err error
-	if env.Memory != nil {
-		d.Schema, err = codec.Recall(env.Memory)
-	} else {
-		d.Schema, err = f.learn(ctx, env.Samples)
-	}
+	d, err := codec.StartBlocks(env, func(first codec.Sample) (*forebay.Schema, error) { return f.learn(ctx, first) })
 	if err != nil {
 		return nil, err
-	}
-	if d.Memory == nil {
-		d.Memory = codec.Remember(d.Schema)
 	}
 	layout := forebay.NewLayout(d.Schema)
 	d.OpenBlocks = func(ctx context.Context, in codec.BlockInput) (codec.Blocks, error) {
@@ -100,19 +90,7 @@ func (f Format) Start(ctx context.Context, env codec.Env) (*codec.Decoding, erro
 	return d, nil
 }
 
-func (f Format) learn(ctx context.Context, samples func() (codec.Sample, error)) (*forebay.Schema, error) {
-	if samples == nil {
-		samples = func() (codec.Sample, error) { return codec.Sample{}, io.EOF }
-	}
-	sample, err := samples()
-	if errors.Is(err, io.EOF) {
-		e := forebay.Errorf("learn the columns", forebay.ClassMisconfigured, "there is no file to learn them from")
-		e.Code, e.Cure = "no-rows", "wait until there is a file"
-		return nil, e
-	}
-	if err != nil {
-		return nil, err
-	}
+func (f Format) learn(ctx context.Context, sample codec.Sample) (*forebay.Schema, error) {
 	foot, err := readFooter(ctx, sample.Input)
 	if err != nil {
 		return nil, err

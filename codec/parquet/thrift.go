@@ -2,7 +2,10 @@
 
 package parquet
 
-import "errors"
+import (
+	"errors"
+	"iter"
+)
 
 // compact reads Thrift's compact protocol from bytes. After the first mistake it reads zeros and fields end, so callers
 // look at err once. PQ1: whatever it allocates was there as bytes.
@@ -84,18 +87,24 @@ func (c *compact) bytes() []byte {
 	return c.data[c.at-int(n) : c.at]
 }
 
-// field reads the header of a struct's next field; ok is false behind the last one.
-func (c *compact) field(id *int64) (kind byte, ok bool) {
-	head := c.byte()
-	if c.err != nil || head == typeStop {
-		return typeStop, false
+// fields reads the headers of a struct's fields, by id and kind; the loop's body reads or skips the value of each.
+func (c *compact) fields() iter.Seq2[int64, byte] {
+	return func(yield func(int64, byte) bool) {
+		for id := int64(0); ; {
+			head := c.byte()
+			if c.err != nil || head == typeStop {
+				return
+			}
+			if delta := head >> 4; delta != 0 {
+				id += int64(delta)
+			} else {
+				id = c.int()
+			}
+			if c.err != nil || !yield(id, head&0xf) {
+				return
+			}
+		}
 	}
-	if delta := head >> 4; delta != 0 {
-		*id += int64(delta)
-	} else {
-		*id = c.int()
-	}
-	return head & 0xf, c.err == nil
 }
 
 // list reads the header of a list. Each element takes a byte at least.
@@ -198,12 +207,7 @@ func (c *compact) skip(kind byte) {
 	case typeMap:
 		c.skipMap()
 	case typeStruct:
-		var id int64
-		for {
-			kind, ok := c.field(&id)
-			if !ok {
-				return
-			}
+		for _, kind := range c.fields() {
 			c.skip(kind)
 		}
 	default:

@@ -209,10 +209,15 @@ func (c *Campaign) namedWith(point string, hit int, pace string) {
 	c.named++
 	before := c.countBefore()
 	p := c.launch(pace, fmt.Sprintf("FOREBAY_FAULT=%s=%d*kill", point, hit))
-	if !p.Lives(runMax) && p.Killed() {
+	lives := p.Lives(runMax)
+	if !lives && p.Killed() {
 		c.hits[point]++
 		c.after(p, before)
 		return
+	}
+	if !lives && c.config.Bug != "" && p.state.ExitCode() > 0 {
+		c.find(FindingFailed, "before kill point %s was hit: %s", point, p.Last())
+		return // the run itself noticed what the bug spoilt
 	}
 	_ = p.Kill(syscall.SIGKILL)
 	c.t.Fatalf("kill point %s was not hit %d times (trace %v): %s%s",

@@ -127,7 +127,9 @@ func (l *Local) makeBase(path string) error {
 		return l.makeBase(path)
 	case errors.Is(err, fs.ErrExist):
 		// It may have been made by a run that died before this; one that is not ours may be closed to us.
-		_ = l.disk.Sync(above)
+		if err := l.disk.Sync(above); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 		return nil
 	default:
 		return err
