@@ -16,6 +16,8 @@ type SinkInfo struct {
 	Identity []Setting
 	// NeedsRows says that the sink takes typed rows only.
 	NeedsRows bool
+	// JSON says that records which come without rows must be JSON objects: a source of other bytes makes rows.
+	JSON bool
 	// Keyed says that records of one key must arrive in order, because the last one wins.
 	Keyed bool
 	// Upserts says that the records go into a table with a key of the state directory, whose store then does

@@ -23,6 +23,8 @@ type Writable interface {
 type Encoding struct {
 	// Extension is how names of such files end before that of a compression, such as .ndjson.
 	Extension string
+	// JSON says that records without rows must be JSON objects.
+	JSON bool
 	// Header comes before the first record of each file; it may be empty.
 	Header []byte
 	// Append appends record i, complete with what ends it. A record that can never be written is an error of class

@@ -19,11 +19,11 @@ import (
 // Enters: a batch as the source filled it. Leaves: the same batch, changed in place.
 // Blocks: never. Runs on: the lane's goroutine; each lane has compiled steps of its own.
 
-// NeedsRows reports whether the source has to make typed rows: the sink takes nothing else, or a step works on
+// NeedsRows reports whether the source has to make typed rows: the sink does not take its bytes, or a step works on
 // rows only. Steps that edit JSON leave records that are JSON objects as they are.
 func NeedsRows(source forebay.SourceInfo, sink forebay.SinkInfo, transforms []forebay.Transform) bool {
 	rowsOnly := func(t forebay.Transform) bool { return !source.JSON || !transform.EditsJSON(t) }
-	return sink.NeedsRows || slices.ContainsFunc(transforms, rowsOnly)
+	return sink.NeedsRows || sink.JSON && !source.JSON || slices.ContainsFunc(transforms, rowsOnly)
 }
 
 // compile fits the steps to what the source gives, and returns them with what reaches the sink. The width of

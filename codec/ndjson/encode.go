@@ -8,13 +8,13 @@ import (
 )
 
 // Encoding fits the format to rows, which become one object each with every column in its order. Records without
-// rows are written as they are.
+// rows are JSON already and written as they are.
 func (f Format) Encoding(layout *forebay.Layout) (*codec.Encoding, error) {
 	if _, err := f.options(); err != nil {
 		return nil, forebay.Errorf("write ndjson", forebay.ClassMisconfigured, "%w", err)
 	}
 	if layout == nil {
-		return &codec.Encoding{Extension: extension, Append: appendValue}, nil
+		return &codec.Encoding{Extension: extension, JSON: true, Append: appendValue}, nil
 	}
 	return &codec.Encoding{Extension: extension, Append: newEncoder(layout).append}, nil
 }

@@ -52,8 +52,9 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 	if err != nil {
 		return info, err
 	}
-	_, bytesOnly := config.Format.Encoding(nil)
-	info.NeedsRows = bytesOnly != nil || config.Bucket.NeedsRows() || config.Late.NeedsRows()
+	bytesOnly, unfit := config.Format.Encoding(nil)
+	info.JSON = unfit == nil && bytesOnly.JSON
+	info.NeedsRows = unfit != nil || config.Bucket.NeedsRows() || config.Late.NeedsRows()
 	info.Times = config.Bucket.NeedsTimes() || config.Late.NeedsTimes()
 	info.Schema = func(schema *forebay.Schema) error {
 		err := errors.Join(config.Bucket.Check(schema), config.Late.Check(schema))

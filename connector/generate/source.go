@@ -130,7 +130,7 @@ func (s Source) Start(_ context.Context, env forebay.SourceContext) (forebay.Fee
 	}
 	if env.NeedsRows && len(s.Fields) == 0 {
 		err := forebay.Errorf("generate", forebay.ClassMisconfigured,
-			"a later step needs typed rows, and these records are bytes")
+			"a later step or the sink needs typed rows, and these records are bytes")
 		err.Cure = "give fields, such as fields: [{name: id, sequence: {}}]"
 		return nil, err
 	}

@@ -41,7 +41,10 @@ func Spec() connector.Spec {
 
 // Info describes the sink.
 func (s Sink) Info() (forebay.SinkInfo, error) {
-	info := forebay.SinkInfo{Connector: "stdout", Way: forebay.WayPlain, Name: "stdout", NeedsRows: s.Format == FormatCSV}
+	info := forebay.SinkInfo{
+		Connector: "stdout", Way: forebay.WayPlain, Name: "stdout",
+		NeedsRows: s.Format == FormatCSV, JSON: s.Format == FormatNDJSON,
+	}
 	switch s.Format {
 	case "", FormatAuto, FormatNDJSON, FormatCSV, FormatRaw:
 		return info, nil
