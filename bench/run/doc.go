@@ -12,6 +12,8 @@
 //	latency.go   start and idle jobs             input.go    the files that jobs read
 //	machine.go   what it ran on                  report.go   the text
 //	network.go   a client and a server           network_jobs.go  the jobs of the writer
+//	file_jobs.go  the jobs of the file sink     flink.go     the one beside Flink
+//	records.go   their input, and its audit
 //
 // A round runs the sides of a job one after the other, each as a process of its own with GOMAXPROCS fixed, in
 // a fresh state directory below bench/cache. Ratios are taken within a round, so what slows the machine down

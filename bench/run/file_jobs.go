@@ -51,6 +51,7 @@ func fileJobs() []job {
 				},
 			}},
 		},
+		flinkJob(),
 		{
 			name: "file-exactly", doc: "file-set under exactly-once beside at-least-once",
 			sides: []side{set.named("exactly-once"), atLeast.named("at-least-once")}, goals: []goal{exactlyGoal},

@@ -71,37 +71,56 @@ func (b *bench) prepare(ctx context.Context) error {
 	return nil
 }
 
-// build compiles forebay as `make build` does, and the floors and peers of the jobs.
+// build compiles forebay as `make build` does, and the floors and peers of the jobs. Without forebay nothing runs;
+// without another program the jobs that need it do not.
 func (b *bench) build(ctx context.Context) error {
-	b.binaries = map[string]string{}
+	b.binaries, b.unbuilt = map[string]string{}, map[string]error{}
 	names := []string{"forebay"}
 	for _, j := range b.jobs {
 		names = append(names, j.programs...)
 	}
 	for _, name := range names {
-		if b.binaries[name] != "" {
+		if b.binaries[name] != "" || b.unbuilt[name] != nil {
 			continue
 		}
-		target, err := filepath.Abs(filepath.Join(cacheDir, name))
-		if err != nil {
+		binary, err := b.buildProgram(ctx, name)
+		switch {
+		case err == nil:
+			b.binaries[name] = binary
+		case name == "forebay" || ctx.Err() != nil:
 			return err
+		default:
+			b.unbuilt[name] = err
 		}
-		if name == "forebay" && b.forebay != "" {
-			b.binaries[name] = b.forebay
-			continue
-		}
-		c := command(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, ".")
-		c.Dir = map[string]string{"forebay": "cmd/forebay", "bento": "bench/peers/bento", "load": "bench/load"}[name]
-		if c.Dir == "" {
-			c.Dir = filepath.Join("bench/floor", name)
-		}
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if err := c.Run(); err != nil {
-			return fmt.Errorf("build %s in %s: %w", name, c.Dir, err)
-		}
-		b.binaries[name] = target
 	}
 	return nil
+}
+
+// buildProgram returns the path of a program that it has built.
+func (b *bench) buildProgram(ctx context.Context, name string) (string, error) {
+	if name == "forebay" && b.forebay != "" {
+		return b.forebay, nil
+	}
+	if name == "flink" {
+		if err := command(ctx, "bash", "bench/peers/flink/fetch.sh", filepath.Join(cacheDir, name)).Run(); err != nil {
+			return "", fmt.Errorf("bench/peers/flink/fetch.sh: %w: it needs Java 17 or newer and Maven", err)
+		}
+		return filepath.Abs("bench/peers/flink/flink.sh")
+	}
+	target, err := filepath.Abs(filepath.Join(cacheDir, name))
+	if err != nil {
+		return "", err
+	}
+	c := command(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, ".")
+	c.Dir = map[string]string{"forebay": "cmd/forebay", "bento": "bench/peers/bento", "load": "bench/load"}[name]
+	if c.Dir == "" {
+		c.Dir = filepath.Join("bench/floor", name)
+	}
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("build %s in %s: %w", name, c.Dir, err)
+	}
+	return target, nil
 }
 
 // command prints what it does to standard error: standard output carries the report.

@@ -80,8 +80,10 @@ type bench struct {
 	jobs []job
 	// binaries are the programs by name: forebay, and what else the jobs need.
 	binaries map[string]string
-	places   int
-	report   io.Writer
+	// unbuilt are those that are not there, and why: the jobs that need them do not run.
+	unbuilt map[string]error
+	places  int
+	report  io.Writer
 }
 
 // runAll prepares, runs every job and says how many goals were missed. A job that cannot run counts as missed.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // sample is what one side of one round gave.
@@ -21,6 +22,8 @@ type sample struct {
 	input int64
 	// millis is a time that a latency job measured.
 	millis float64
+	// cold is the CPU time from the start of a process to its first result, where cpu is that of a later one.
+	cold time.Duration
 }
 
 func (s sample) recordsPerCPUSecond() float64 {
@@ -55,6 +58,11 @@ func (r result) missed() int {
 // runJob runs rounds until every goal is settled, or the most rounds are reached.
 func (b *bench) runJob(ctx context.Context, j job) result {
 	r := result{job: j, procs: b.procs}
+	for _, program := range j.programs {
+		if r.err = b.unbuilt[program]; r.err != nil {
+			return r
+		}
+	}
 	if r.err = b.countJob(ctx, &r); r.err != nil {
 		return r
 	}
