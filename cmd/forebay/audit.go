@@ -15,8 +15,10 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/avro"
 	"github.com/forebay-io/forebay/codec/csv"
 	"github.com/forebay-io/forebay/codec/ndjson"
+	"github.com/forebay-io/forebay/codec/parquet"
 	"github.com/forebay-io/forebay/connector/file"
 	"github.com/forebay-io/forebay/connector/table"
 	"github.com/forebay-io/forebay/pipeline"
@@ -112,8 +114,12 @@ func formatOf(path string) (codec.Format, error) {
 		return csv.Format{}, nil
 	case ".ndjson", ".jsonl":
 		return ndjson.Format{}, nil
+	case ".parquet":
+		return parquet.Format{}, nil
+	case ".avro":
+		return avro.Format{}, nil
 	default:
-		return nil, wrong("name a .csv or .ndjson file, or give --pipeline", "--input %q: the ending says no format", path)
+		return nil, wrong("name a .csv, .ndjson, .parquet or .avro file, or give --pipeline", "--input %q: the ending says no format", path)
 	}
 }
 

@@ -51,7 +51,7 @@ func (a *app) command(ctx context.Context, args []string) error {
 				"published is gone.",
 			"set":     "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
 			"format":  "csv, ndjson or table (default table on a terminal, else csv).",
-			"input":   "Input file (.csv or .ndjson, also .gz or .zst), whose columns are compared; repeatable.",
+			"input":   "Input file (.csv, .ndjson, also .gz or .zst, .parquet, .avro), whose columns are compared; repeatable.",
 			"audited": "Pipeline file whose source and transforms make the input; it knows how files were split.",
 		})
 	if err != nil {

@@ -276,6 +276,36 @@ func TestAuditOfAKeyTableExpectsTheLastRowOfEachKey(t *testing.T) {
 	}
 }
 
+func TestAuditReadsParquetAndAvro(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var c console
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	state := filepath.Join(dir, "state")
+	mustRun(t, c, "run", write("out.yaml", "name: out\n"+
+		"source: { generate: { count: 100, fields: [{ name: id, sequence: {} }] } }\n"+
+		"sink: { file: { path: "+dir+"/out, format: parquet } }\n"), "--state", state)
+	parts, err := filepath.Glob(dir + "/out/*.parquet")
+	if err != nil || len(parts) == 0 {
+		t.Fatalf("%v, %v", parts, err)
+	}
+	for i, input := range []string{parts[0], "../../codec/avro/testdata/null.avro"} {
+		format := strings.TrimPrefix(filepath.Ext(input), ".")
+		mustRun(t, c, "run", write("in.yaml", fmt.Sprintf("name: in%d\nsource: { file: { path: %s, format: %s } }\n"+
+			"sink: { table: { name: t%d } }\n", i, input, format, i)), "--state", state)
+		out := mustRun(t, c, "bench", "audit", "--input", input, "--table", fmt.Sprintf("t%d", i), "--state", state)
+		if !strings.HasSuffix(out, "lost 0  repeated 0  reordered 0  unexpected 0\n") {
+			t.Errorf("%s: %q", input, out)
+		}
+	}
+}
+
 func TestTheSameWarningIsShownOnceThenCounted(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
