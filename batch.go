@@ -2,7 +2,10 @@
 
 package forebay
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Op says what a record does to a table with a key.
 type Op uint8
@@ -59,6 +62,9 @@ type Record struct {
 	// headers is where the record's headers start in the batch's list, and headerCount how many there are.
 	headers     uint32
 	headerCount uint16
+	// fieldCount is how many fields are noted, from fields on in the batch's list.
+	fieldCount uint16
+	fields     uint32
 
 	Op Op
 	// Late says that the record came behind the watermark.
@@ -71,6 +77,17 @@ type Header struct {
 	Value []byte
 }
 
+// Field says where a field of a JSON object lies: Start is at the quote before its name, Value at the first byte of its
+// value and End behind the last, counted from the first byte of the record. B2: it holds no pointer.
+type Field struct {
+	Start, Value, End uint32
+	// Name is the size of the name as it is written, without its quotes, or EscapedName.
+	Name uint32
+}
+
+// EscapedName is the size of a name that has escapes, which is found only by reading it.
+const EscapedName = math.MaxUint32
+
 // Batch holds records of one split in a byte slab with an index. It is the unit that moves between
 // goroutines, and never spans a barrier.
 //
@@ -82,6 +99,7 @@ type Batch struct {
 	index    []Record
 	cells    []Cell
 	headers  []Header
+	fields   []Field
 	rejects  []Reject
 	width    int
 	layout   *Layout
@@ -100,7 +118,7 @@ func (b *Batch) Reset(split Split, width int) {
 	if cap(b.slab) > int(8*BatchBytesMax) {
 		b.slab = nil
 	}
-	b.slab, b.index, b.cells = b.slab[:0], b.index[:0], b.cells[:0]
+	b.slab, b.index, b.cells, b.fields = b.slab[:0], b.index[:0], b.cells[:0], b.fields[:0]
 	clear(b.headers)
 	clear(b.rejects)
 	b.headers, b.rejects = b.headers[:0], b.rejects[:0]
@@ -228,11 +246,18 @@ func (b *Batch) Append(offset int64, value []byte) int {
 // the batch has any, is all null.
 func (b *Batch) AppendSpan(offset int64, start, size int) int {
 	i := len(b.index)
-	b.index = append(b.index, Record{
-		Offset: offset, Time: NoTime, valueStart: uint32(start), valueSize: uint32(size), row: uint32(i),
-	})
+	if i == cap(b.index) {
+		b.index = slices.Grow(b.index, max(i, 64))
+	}
+	b.index = b.index[:i+1]
+	r := &b.index[i]
+	// Whole, the entry would be made elsewhere and copied, which waits for what was stored just before.
+	r.Offset, r.Time = offset, NoTime
+	r.keyStart, r.keySize, r.valueStart, r.valueSize = 0, 0, uint32(start), uint32(size)
+	r.row, r.Sub, r.headers, r.headerCount, r.fieldCount, r.fields = uint32(i), 0, 0, 0, 0, 0
+	r.Op, r.Late = OpInsert, false
 	if b.width > 0 {
-		b.index[i].row = b.appendCells()
+		r.row = b.appendCells()
 	}
 	return i
 }
@@ -266,7 +291,36 @@ func (b *Batch) SetKey(i, start, size int) {
 
 // SetValue makes a span of the slab the record's value.
 func (b *Batch) SetValue(i, start, size int) {
-	b.index[i].valueStart, b.index[i].valueSize = uint32(start), uint32(size)
+	r := &b.index[i]
+	r.valueStart, r.valueSize, r.fieldCount = uint32(start), uint32(size), 0
+}
+
+// FieldRoom is where the fields of the record that was appended last can be appended to, for SetFields: they are then
+// not copied.
+func (b *Batch) FieldRoom() []Field { return b.fields[len(b.fields):] }
+
+// SetFields notes where the fields of record i lie, so that no later stage has to look for them. The caller vouches
+// that its value is one well-formed JSON object, and that these are all its fields in their order. SetValue forgets
+// them.
+//
+// Limits: of an object with more than 65,535 fields nothing is noted.
+func (b *Batch) SetFields(i int, fields []Field) {
+	r, start := &b.index[i], len(b.fields)
+	if r.fieldCount = 0; len(fields) == 0 || len(fields) > math.MaxUint16 {
+		return
+	}
+	r.fields, r.fieldCount = uint32(start), uint16(len(fields))
+	if room := b.fields[start:cap(b.fields)]; len(room) > 0 && &room[0] == &fields[0] {
+		b.fields = b.fields[:start+len(fields)]
+		return
+	}
+	b.fields = append(b.fields, fields...)
+}
+
+// Fields are the fields of record i as SetFields noted them; none where nothing was noted.
+func (b *Batch) Fields(i int) []Field {
+	r := &b.index[i]
+	return b.fields[r.fields : int(r.fields)+int(r.fieldCount)]
 }
 
 // AddHeader gives the record that was appended last one more header. The value is kept, not copied.

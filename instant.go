@@ -224,7 +224,16 @@ func localSeconds(local int64, zone *time.Location) (seconds int64, why string) 
 	return 0, "clocks in " + zone.String() + " never show this time"
 }
 
-func appendTwo(dst []byte, v int64) []byte { return append(dst, byte('0'+v/10), byte('0'+v%10)) }
+// twoDigitsOf holds 00 to 99.
+const twoDigitsOf = "00010203040506070809101112131415161718192021222324" +
+	"25262728293031323334353637383940414243444546474849" +
+	"50515253545556575859606162636465666768697071727374" +
+	"75767778798081828384858687888990919293949596979899"
+
+func putTwo(dst []byte, v int64) {
+	_ = dst[1]
+	dst[0], dst[1] = twoDigitsOf[2*v], twoDigitsOf[2*v+1]
+}
 
 func appendDate(dst []byte, days int64) []byte {
 	year, month, day := dateOf(days)
@@ -238,10 +247,14 @@ func appendDate(dst []byte, days int64) []byte {
 	if year > 9999 {
 		dst = strconv.AppendInt(dst, year, 10)
 	} else {
-		dst = appendTwo(appendTwo(dst, year/100), year%100)
+		dst = append(dst, "0000"...)
+		putTwo(dst[len(dst)-4:], year/100)
+		putTwo(dst[len(dst)-2:], year%100)
 	}
-	dst = appendTwo(append(dst, '-'), month)
-	return appendTwo(append(dst, '-'), day)
+	dst = append(dst, "-00-00"...)
+	putTwo(dst[len(dst)-5:], month)
+	putTwo(dst[len(dst)-2:], day)
+	return dst
 }
 
 func appendTimestamp(dst []byte, micros int64) []byte {
@@ -250,14 +263,17 @@ func appendTimestamp(dst []byte, micros int64) []byte {
 	days := floorDiv(seconds, secondsPerDay)
 	clock := seconds - days*secondsPerDay
 	dst = appendDate(dst, days)
-	dst = appendTwo(append(dst, 'T'), clock/3600)
-	dst = appendTwo(append(dst, ':'), clock/60%60)
-	dst = appendTwo(append(dst, ':'), clock%60)
-	if fraction != 0 {
-		dst = append(dst, '.')
-		dst = appendTwo(dst, fraction/10_000)
-		dst = appendTwo(dst, fraction/100%100)
-		dst = appendTwo(dst, fraction%100)
+	dst = append(dst, "T00:00:00.000000Z"...)
+	text := dst[len(dst)-len("T00:00:00.000000Z"):]
+	putTwo(text[1:], clock/3600)
+	putTwo(text[4:], clock/60%60)
+	putTwo(text[7:], clock%60)
+	if fraction == 0 {
+		text[9] = 'Z'
+		return dst[:len(dst)-len(".000000")]
 	}
-	return append(dst, 'Z')
+	putTwo(text[10:], fraction/10_000)
+	putTwo(text[12:], fraction/100%100)
+	putTwo(text[14:], fraction%100)
+	return dst
 }

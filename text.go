@@ -404,8 +404,48 @@ func appendFloat(dst []byte, v float64, bits int) []byte {
 	case math.IsInf(v, -1):
 		return append(dst, "-Inf"...)
 	}
+	if bits == 64 {
+		if out, ok := appendShortFloat(dst, v); ok {
+			return out
+		}
+	}
 	if size := math.Abs(v); size != 0 && (size < 1e-6 || size >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, bits)
 	}
 	return strconv.AppendFloat(dst, v, 'f', -1, bits)
+}
+
+// appendShortFloat appends a float64 that has at most six digits behind the point and fifteen in all, or reports false.
+// No two decimals of up to fifteen digits are the same float, so the one that is found is the shortest.
+func appendShortFloat(dst []byte, v float64) (out []byte, ok bool) {
+	size := math.Abs(v)
+	if !(size < 1e9) || size == 0 {
+		return dst, false
+	}
+	for _, places := range [...]int{3, 6} {
+		power := exactPowers64[places]
+		n := uint64(size*power + 0.5)
+		// Both are exact, so their quotient is the float nearest to the decimal.
+		if float64(n)/power != size {
+			continue
+		}
+		for places > 0 && n%10 == 0 {
+			n, places = n/10, places-1
+		}
+		if v < 0 {
+			dst = append(dst, '-')
+		}
+		scale := uint64(exactPowers64[places])
+		whole := n / scale
+		if dst = strconv.AppendUint(dst, whole, 10); places == 0 {
+			return dst, true
+		}
+		dst = append(dst, ".000000"[:places+1]...)
+		for i, rest := len(dst)-1, n-whole*scale; rest > 0; i-- {
+			dst[i] = byte('0' + rest%10)
+			rest /= 10
+		}
+		return dst, true
+	}
+	return dst, false
 }

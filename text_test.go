@@ -390,6 +390,41 @@ func TestShortFloatsAtTheLimitsOfExactArithmeticAgreeWithTheStandardLibrary(t *t
 	}
 }
 
+// TestFloatsAreWrittenInTheFewestDigits: as the standard library does, for short decimals, their neighbours, and any
+// bits.
+func TestFloatsAreWrittenInTheFewestDigits(t *testing.T) {
+	t.Parallel()
+	check := func(t interface {
+		Fatalf(format string, args ...any)
+	}, v float64,
+	) {
+		for _, v := range []float64{v, -v, math.Nextafter(v, 0), math.Nextafter(v, math.Inf(1))} {
+			format := byte('f')
+			if size := math.Abs(v); size != 0 && (size < 1e-6 || size >= 1e21) {
+				format = 'e'
+			}
+			want := strconv.FormatFloat(v, format, -1, 64)
+			if math.IsInf(v, 0) || math.IsNaN(v) {
+				continue
+			}
+			if got := string(AppendCell(nil, Float64, Float64Cell(v), nil)); got != want {
+				t.Fatalf("%s is written as %s", want, got)
+			}
+		}
+	}
+	for _, v := range []float64{
+		0, 1e-6, 1e-7, 1.5e-6, 9.999999e-7, 0.1, 0.3, 1 << 24, 1e9, 999999999.999999, 1e15, 2e7, 1e21, 0.0005,
+	} {
+		check(t, v)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		n, places := rapid.Int64Range(0, 1e16).Draw(t, "n"), rapid.IntRange(0, 9).Draw(t, "places")
+		n >>= rapid.IntRange(0, 50).Draw(t, "shift")
+		check(t, float64(n)/math.Pow10(places))
+		check(t, math.Float64frombits(rapid.Uint64().Draw(t, "bits")))
+	})
+}
+
 func TestIntegersAgreeWithTheStandardLibrary(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -450,9 +485,11 @@ func TestAppendJSONStringAgreesWithTheStandardLibrary(t *testing.T) {
 		}
 	})
 	for c := range byte(utf8.RuneSelf) {
-		var back string
-		if err := json.Unmarshal(AppendJSONString(nil, []byte{c}), &back); err != nil || back != string(rune(c)) {
-			t.Errorf("%q comes back as %q (%v)", c, back, err)
+		for at := range 20 {
+			text, back := strings.Repeat("é", at)+string(rune(c))+strings.Repeat(string(rune(c)), at)+"é", ""
+			if err := json.Unmarshal(AppendJSONString(nil, []byte(text)), &back); err != nil || back != text {
+				t.Errorf("%q comes back as %q (%v)", text, back, err)
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@
 //	entry.go   what is stored: Meta (what the positions depend on), Ownership, Entry (one split)
 //	stored.go  the stored forms, which hold any bytes
 //	store.go   where it is stored: the checkpoint key space of the state directory's store
+//	pending.go what a two-phase sink opened, holds and prepared
+//	sealed.go  the form of these: many small values
 //	resume.go  the decision, without I/O: target state + entries + splits -> where each split continues
 //
 // Invariants:

@@ -63,9 +63,11 @@ type Entry struct {
 
 // EventTime is what is known of a split's event time, in microseconds since 1970-01-01T00:00:00Z or forebay.NoTime.
 type EventTime struct {
-	// High is the latest time among its records, Watermark that of the whole pipeline.
+	// High is the latest time among its records, Watermark that of the whole pipeline, and Floor what the split's records
+	// at this position were late by: less than Watermark while they are read again.
 	High      int64 `json:"high"`
 	Watermark int64 `json:"watermark"`
+	Floor     int64 `json:"floor"`
 	// Idle says that the split did not hold the watermark back.
 	Idle bool `json:"idle,omitempty"`
 }

@@ -146,8 +146,9 @@ func (s *Store) Load(pipeline string) (map[string]Entry, error) {
 	return entries, err
 }
 
-// Save stores entries together. With durable it returns once they are on disk; without, they are on disk at
-// the latest with the next sync of the store, and never before anything that was written earlier.
+// Save stores entries together. With durable it returns once they are on disk; without, they are on disk
+// with the next sync of the store, which comes within a second where no target has them too, and never before anything
+// that was written earlier.
 //
 // Errors: fenced where a newer run has taken the pipeline's epoch; those of the store.
 func (s *Store) Save(pipeline string, entries []Entry, durable bool) error {
@@ -168,8 +169,14 @@ func (s *Store) Save(pipeline string, entries []Entry, durable bool) error {
 	fault.Hit(fault.CheckpointBuilt)
 	err := s.commit(b, durable)
 	fault.Hit(fault.CheckpointWritten)
+	if err == nil && !durable && slices.ContainsFunc(entries, func(e Entry) bool { return !e.Noted }) {
+		s.store.SyncLater(syncWithin)
+	}
 	return err
 }
+
+// syncWithin is how long positions that only this store has may wait for their fsync.
+const syncWithin = time.Second
 
 // Pipelines lists the pipelines that have state here, in order of their names.
 func (s *Store) Pipelines() ([]string, error) {

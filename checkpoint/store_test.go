@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,34 @@ func open(t *testing.T) (*store.Store, *checkpoint.Store) {
 		}
 	})
 	return st, c
+}
+
+// Where no target holds the positions, a process that is killed loses those of the last second, not those that
+// happen to lie in a block of the log that is not full.
+func TestPositionsThatOnlyTheStoreHasAreSyncedSoon(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	st, c := openOn(t, fs)
+	defer func() { _ = st.Close() }()
+	groups := st.Metrics().SyncGroups
+	if err := c.Save("p", []checkpoint.Entry{{Split: "noted", Noted: true}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Save("p", []checkpoint.Entry{{Split: "a", Number: 7}}, false); err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); st.Metrics().SyncGroups == groups; <-tick.C {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("no sync came")
+		}
+	}
+	other, after := openOn(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+	defer func() { _ = other.Close() }()
+	if got, err := after.Load("p"); err != nil || got["a"].Number != 7 {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 func TestMetaComesBackAsItWas(t *testing.T) {

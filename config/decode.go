@@ -23,6 +23,7 @@ type Unmarshaler interface {
 //
 // Errors: everything that is wrong, in the order of the file. The target is then filled as far as possible.
 func (t *Tree) Decode(path string, target any) Problems {
+	t.maskOverridden(path, target)
 	n := t.root
 	if path != "" {
 		if n = t.find(path); n == nil {
@@ -318,7 +319,7 @@ func (d *decoder) mapping(n *node, to reflect.Value, field *structField, path st
 // redacted.
 func (d *decoder) text(n *node, to reflect.Value, field *structField, path string) {
 	if !n.scalar() {
-		d.report(n.problem(path, "expected text, found "+n.describe(), cureExample(field)))
+		d.report(n.problem(path, "expected text, found "+n.describe(), textCure(n, path, cureExample(field))))
 		return
 	}
 	if len(field.enum) > 0 && !slices.Contains(field.enum, n.text) {
@@ -336,7 +337,8 @@ func (d *decoder) text(n *node, to reflect.Value, field *structField, path strin
 
 // mask keeps a value out of every excerpt that is shown later.
 func (t *Tree) mask(n *node) {
-	for _, e := range n.entries {
+	for _, e := range n.entries { // a secret in braces without quotes is a key
+		t.mask(e.key)
 		t.mask(e.value)
 	}
 	for _, item := range n.items {
@@ -358,7 +360,9 @@ func (t *Tree) mask(n *node) {
 		if line == to.line {
 			m.to = to.column
 		}
-		n.src.masks = append(n.src.masks, m)
+		if !slices.Contains(n.src.masks, m) {
+			n.src.masks = append(n.src.masks, m)
+		}
 	}
 	if n.text != "" { // in front: it is longer than the references in it
 		t.secrets = append([]secretValue{{n.text, masked}}, t.secrets...)

@@ -11,6 +11,8 @@
 //	decode.go     nodes into structs; field.go reads the tags, key.go the dotted keys, scalar.go the values,
 //	              choice.go fields of an interface type
 //	value.go      what a type with its own UnmarshalConfig sees; text.go finds a place inside a string
+//	pipeline*.go  a whole pipeline file: steps, plan, what a problem of a run is about, keys without effect, and a
+//	              source that reads what its sink writes (pipeline_loop.go)
 //	problem.go    what is wrong and where; render.go shows it, suggest.go names the nearest known name
 //	describe.go   the fields of a struct for the reference; print.go a struct as a commented file
 //
@@ -30,7 +32,8 @@
 //
 // Invariants:
 //
-//	K1: a value from outside (environment, file) is never part of a problem, a printed file or a panic.
+//	K1: a value from outside (environment, file) is never part of a problem, a printed file or a panic; nor is a secret,
+//	    also one that a --set has replaced or removed.
 //	K2: every key of the file is decoded or is a problem.
 //	K3: a problem names the character that it is about: line and column count from 1, columns count characters.
 package config

@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 func (t *Tree) override() Problems {
 	var problems Problems
 	for i, text := range t.options.Sets {
+		t.overridden = append(t.overridden, t.root.clone())
 		o := setting{tree: t, src: newSource(t.name, text), text: text}
 		o.src.origin = "--set #" + strconv.Itoa(i+1)
 		problems = append(problems, o.apply()...)
@@ -29,6 +31,32 @@ func (t *Tree) override() Problems {
 		problems = append(problems, o.put(value)...)
 	}
 	return problems
+}
+
+// clone copies the values below a node; keys are shared.
+func (n *node) clone() *node {
+	out := *n
+	out.entries = slices.Clone(n.entries)
+	for i := range out.entries {
+		out.entries[i].value = out.entries[i].value.clone()
+	}
+	out.items = make([]*node, len(n.items))
+	for i, item := range n.items {
+		out.items[i] = item.clone()
+	}
+	return &out
+}
+
+// maskOverridden covers the secrets of what a --set has replaced or removed: lines of the file still show it.
+func (t *Tree) maskOverridden(path string, target any) {
+	root, byPath := t.root, t.byPath
+	defer func() { t.root, t.byPath = root, byPath }()
+	for _, before := range t.overridden {
+		t.root, t.byPath = before, map[string]*node{}
+		if n := t.find(path); n != nil {
+			_ = t.decode(n, reflect.New(reflect.TypeOf(target).Elem()).Interface(), path)
+		}
+	}
 }
 
 // setting is one --set.

@@ -42,6 +42,8 @@ type Tree struct {
 	infos    map[reflect.Type]*structInfo
 	byPath   map[string]*node
 	maskings []*node
+
+	overridden []*node // the roots as they were before each --set: secrets in what was replaced stay secrets
 }
 
 // Parse reads YAML, applies the overrides and replaces the references. The tree is never nil and holds what

@@ -79,8 +79,9 @@ type Pipeline struct {
 	Log    Log
 	HTTP   HTTP
 
-	tree *Tree
-	file pipelineFile
+	tree   *Tree
+	file   pipelineFile
+	schema *forebay.Schema
 }
 
 // Load reads a pipeline file. The Pipeline is never nil; beside problems, it is good for Plan only, which finds

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 	"regexp"
@@ -41,6 +42,7 @@ type leaf struct {
 	cure   string
 	step   int // of Config.Transform, or -1
 	inside bool
+	sink   bool // it came from the sink
 }
 
 // leavesOf takes an error apart.
@@ -54,6 +56,12 @@ func leavesOf(err error) []leaf {
 		leaves := leavesOf(x.Err)
 		for i := range leaves {
 			leaves[i].step, leaves[i].inside = x.Index, true
+		}
+		return leaves
+	case *pipeline.SinkError:
+		leaves := leavesOf(x.Err)
+		for i := range leaves {
+			leaves[i].sink = true
 		}
 		return leaves
 	case interface{ Unwrap() []error }:
@@ -102,7 +110,7 @@ func errorLeaves(e *forebay.Error) []leaf {
 func (p *Pipeline) place(path string, l leaf) Problem {
 	switch e := l.err.(type) { //nolint:errorlint // leaves are not wrapped
 	case *transform.ExprError:
-		return p.expressionProblem(l, e)
+		return p.expressionProblem(path, l, e)
 	case *transform.ColumnError:
 		return p.columnProblem(l, e)
 	}
@@ -137,7 +145,7 @@ func (p *Pipeline) partOf(l leaf) string {
 		return step.path
 	case l.inside:
 		return eventTimePath
-	case l.op == sink.name && sink.name != "", l.code == "schema-differs":
+	case l.sink, l.op == sink.name && sink.name != "", l.code == "schema-differs":
 		return sink.path
 	case l.code == "no-schema":
 		return source.path
@@ -182,7 +190,7 @@ func (p *Pipeline) stepOf(l leaf) *step {
 	return nil
 }
 
-func (p *Pipeline) expressionProblem(l leaf, e *transform.ExprError) Problem {
+func (p *Pipeline) expressionProblem(path string, l leaf, e *transform.ExprError) Problem {
 	if s := p.stepOf(l); s != nil {
 		if text, found := s.expression(e.Column, e.Expr); found {
 			out := text.Problem(e.Offset, e.Length, e.Message)
@@ -195,7 +203,19 @@ func (p *Pipeline) expressionProblem(l leaf, e *transform.ExprError) Problem {
 		out.Nearest, out.Cure = e.Nearest, e.Cure
 		return out
 	}
-	return p.tree.Problem(p.partOf(l), e.Error(), "")
+	path = cmp.Or(path, p.partOf(l))
+	part, found := p.tree.Value(path)
+	if !found {
+		return p.tree.Problem(path, e.Error(), "")
+	}
+	for _, field := range part.Entries() { // such as the pattern of a bucket
+		if text := field.Value.Text(); text.Value == e.Expr {
+			out := text.Problem(e.Offset, e.Length, e.Message)
+			out.Nearest, out.Cure = e.Nearest, e.Cure
+			return out
+		}
+	}
+	return p.tree.Problem(path, e.Error(), "")
 }
 
 func (p *Pipeline) columnProblem(l leaf, e *transform.ColumnError) Problem {

@@ -30,6 +30,12 @@ func (p *Pipeline) Warnings(plan pipeline.Plan) Problems {
 		h.warn("idempotence", fmt.Sprintf("with guarantee: %s repeats are not looked for", plan.Guarantee), leaveOut)
 	}
 	h.times()
+	if p.Config.Source != nil {
+		source, _ := p.Config.Source.Info()
+		if found, said := p.loop(source, h.sink); found == readBackMaybe {
+			h.out = append(h.out, said)
+		}
+	}
 	h.out.Sort()
 	return h.out
 }
@@ -53,7 +59,7 @@ func (h *heeded) times() {
 		return
 	}
 	h.out = append(h.out, h.pipeline.tree.Problem(h.pipeline.file.Sink.path,
-		h.sink.Name+" are divided by event time, and no record has one",
+		h.sink.Name+" are divided by event time or by being late, and no record has a time",
 		"say where it is, such as event_time: { field: time }"))
 }
 

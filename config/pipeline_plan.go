@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/pipeline"
@@ -41,6 +43,9 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 		plan = planned.Plan()
 		problems = append(problems, p.promiseProblems(plan)...)
 	}
+	if found, said := p.loop(source, sink); found == readBackAlways {
+		problems = append(problems, said)
+	}
 	if options.ReadInput && !source.Tables && (source.Replayable || len(problems) == 0) {
 		problems = append(problems, p.start(ctx, forebay.SourceContext{
 			Pipeline: p.Config.Name, NeedsRows: pipeline.NeedsRows(source, sink, p.Config.Steps()),
@@ -50,6 +55,9 @@ func (p *Pipeline) Plan(ctx context.Context, options PlanOptions) (pipeline.Plan
 	problems.Sort()
 	return plan, problems
 }
+
+// Schema is that of the rows that reach the sink, as Plan found it with ReadInput; nil where that is not known.
+func (p *Pipeline) Schema() *forebay.Schema { return p.schema }
 
 // planConfig is the part of the configuration that decides the guarantee: what else is wrong was said already.
 func (p *Pipeline) planConfig() pipeline.Config {
@@ -65,16 +73,54 @@ func (p *Pipeline) start(ctx context.Context, env forebay.SourceContext, sink fo
 	if err != nil {
 		return p.sourceProblems(err)
 	}
-	p.Config.Source = &begun{Source: p.Config.Source, env: env, feed: feed}
+	source := p.Config.Source
+	p.Config.Source = &begun{Source: source, env: env, feed: feed}
 	info, err := p.Config.Source.Info()
 	if err != nil {
 		return p.sourceProblems(err)
 	}
-	shape, problems := p.compile(forebay.SourceShape(info, feed.Schema()))
+	given := forebay.SourceShape(info, feed.Schema())
+	shape, problems := p.compile(given)
+	if given.JSON && info.Replayable && len(problems) == 0 {
+		problems = p.timeless(ctx, source, env)
+	}
+	if shape.Layout != nil && len(problems) == 0 {
+		p.schema = shape.Layout.Schema
+	}
 	if len(problems) > 0 || sink.Schema == nil || shape.Layout == nil {
 		return problems
 	}
 	return p.explainAt(p.file.Sink.path, sink.Schema(shape.Layout.Schema))
+}
+
+// timeless finds an event time that no record has, of a source whose records stay JSON: where the columns can be learnt
+// as for a sink that needs rows, the field must be one of them. A field that gives way to another, as a ?? b does, may
+// be in no sample.
+func (p *Pipeline) timeless(ctx context.Context, source forebay.Source, env forebay.SourceContext) Problems {
+	e := p.Config.EventTime
+	if e == nil || e.Field == "" || strings.Contains(e.Field, "?") || strings.Contains(e.Field, "nil") {
+		return nil
+	}
+	env.NeedsRows = true
+	feed, err := source.Start(ctx, env)
+	if err != nil {
+		return nil //nolint:nilerr // its records need not fit columns
+	}
+	schema := feed.Schema()
+	if err := feed.Close(); err != nil {
+		return p.sourceProblems(err)
+	}
+	if schema == nil {
+		return nil
+	}
+	first := p.Config.Steps()[0]
+	if _, err = first.Compile(forebay.Shape{Layout: forebay.NewLayout(schema)}); err == nil {
+		return nil
+	}
+	wrong := &pipeline.StepError{Index: pipeline.EventTimeIndex, Name: first.Name(), Err: err}
+	return slices.DeleteFunc(p.Explain(wrong), func(said Problem) bool {
+		return !strings.HasPrefix(said.Message, "no column is called ") // types are settled record by record
+	})
 }
 
 // compile fits the steps to the columns. A wrong filter changes no columns, and no step does on JSON, so what

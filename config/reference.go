@@ -63,6 +63,10 @@ func redactNode(message string, n *node) string {
 func (t *Tree) replaceReferences() Problems {
 	r := replacer{tree: t}
 	r.walk(t.root, "")
+	for _, before := range t.overridden {
+		unheard := replacer{tree: t} // what is replaced may be wrong
+		unheard.walk(before, "")
+	}
 	return r.problems
 }
 

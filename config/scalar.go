@@ -87,6 +87,32 @@ func exampleFor(f *structField) string {
 	}
 }
 
+// textCure is for { and } that stand for themselves, as in a pattern that begins with one: without quotes, they are a
+// mapping.
+func textCure(n *node, path, otherwise string) string {
+	covered := slices.ContainsFunc(n.src.masks, func(m mask) bool { return m.line == n.at.line })
+	if n.kind != KindMapping || !n.flow || covered {
+		return otherwise
+	}
+	line := n.src.characters(n.at.line)
+	from := min(n.at.column-1, len(line))
+	open := 0
+	for i, r := range line[from:] {
+		switch r {
+		case '{':
+			open++
+		case '}':
+			open--
+		case '"', '\'', '\\':
+			return otherwise
+		}
+		if open == 0 && i < 60 {
+			return fmt.Sprintf("put it in quotes: %s: \"%s\"", lastSegment(path), string(line[from:from+i+1]))
+		}
+	}
+	return otherwise
+}
+
 // mismatch is a value of another type than the field's.
 func (d *decoder) mismatch(n *node, field *structField, path, expected string) {
 	d.report(n.problem(path, "expected "+expected+", found "+n.describe(), cureExample(field)))
@@ -126,7 +152,7 @@ func (d *decoder) scalar(n *node, to reflect.Value, field *structField, path str
 // str takes text. A number is refused since YAML may have changed it (1.10); one from a reference is as it was.
 func (d *decoder) str(n *node, to reflect.Value, field *structField, path string) {
 	if !n.scalar() {
-		d.mismatch(n, field, path, "text")
+		d.report(n.problem(path, "expected text, found "+n.describe(), textCure(n, path, cureExample(field))))
 		return
 	}
 	if n.kind != KindString && !n.whole && !slices.Contains(field.enum, n.text) {

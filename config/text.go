@@ -27,7 +27,7 @@ type Text struct { //nolint:recvcheck // reading sets it, all else takes the val
 func (t *Text) UnmarshalConfig(v *Value) Problems {
 	if !v.node.scalar() {
 		return Problems{v.node.problem(v.path, "expected text, found "+v.node.describe(),
-			"write it on one line, in quotes where it holds ': ' or ' #'")}
+			textCure(v.node, v.path, "write it on one line, in quotes where it holds ': ' or ' #'"))}
 	}
 	*t = Text{Value: v.node.text, node: v.node, path: v.path}
 	return nil

@@ -144,6 +144,9 @@ func (l *lane) confirm(t *transaction) error {
 			continue // a later one is confirmed, and this one was looked up
 		}
 		s.confirmed, s.confirmedVersion = p.Position, p.Version
+		if l.run.clock != nil && t.times != nil {
+			l.run.clock.confirmed(p.Split, t.times[i])
+		}
 		l.forgetRefused(p)
 		if p.Position.Finished {
 			l.delivered(s)
@@ -275,6 +278,9 @@ func (l *lane) rewind(ctx context.Context) error {
 	l.seen = counts{}
 	for _, s := range l.intake.splits {
 		s.position, s.version, s.moved, s.ended = s.confirmed, s.confirmedVersion, false, false
+		if l.run.clock != nil {
+			l.run.clock.rewound(s.split.ID)
+		}
 		if err := l.intake.open(ctx, s); err != nil {
 			return err
 		}

@@ -21,9 +21,9 @@ type EventTime struct {
 	Format string `yaml:"format" doc:"unix, unix_ms, unix_us, unix_ns, or a layout as Go writes it" example:"unix_ms"`
 	Zone   string `yaml:"zone" doc:"the time zone of text without one" default:"UTC" example:"Europe/Berlin"`
 	// OutOfOrder is by how much a record may come after a later one of its split; default 5 s.
-	OutOfOrder time.Duration `yaml:"out_of_order" doc:"by how much a record may be behind its split" default:"5s"`
+	OutOfOrder time.Duration `yaml:"out_of_order" doc:"how far a record may be behind its split" default:"5s" min:"1us"`
 	// Idle is after how long without a record a split no longer holds the watermark back; default 1 min.
-	Idle time.Duration `yaml:"idle" doc:"a split without records for so long holds nothing back" default:"1m"`
+	Idle time.Duration `yaml:"idle" doc:"a split without records for so long holds nothing back" default:"1m" min:"1ms"`
 	// Align pauses splits that are ahead of the slowest one by more; 0 pauses none.
 	Align time.Duration `yaml:"align" doc:"pause splits that are further ahead of the slowest" default:"0s"`
 }
@@ -79,6 +79,7 @@ func (c Config) steps(seen func(micros int64)) []forebay.Transform {
 // E1: it never goes back.
 // E2: a split that is idle, finished or without any times does not hold it back; one that comes back counts once it has
 // caught up.
+// E3: a record is not late because it is read again, nor because of which lane began first.
 //
 // Concurrency: safe.
 type eventClock struct {
@@ -98,6 +99,13 @@ type splitClock struct {
 	idle    bool
 	behind  bool // it was idle and has not caught up
 	untimed bool // it has records, and none of them a time
+
+	// floor is the watermark that was stored with its confirmed position.
+	floor int64
+	// again says that it was taken back to that position, and is not yet where the watermark was then (catch). fresh is
+	// the latest event time since.
+	again        bool
+	catch, fresh int64
 }
 
 func newEventClock(config EventTime) *eventClock {
@@ -111,9 +119,43 @@ func newEventClock(config EventTime) *eventClock {
 func (c *eventClock) restore(split string, known checkpoint.EventTime) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.splits[split] = &splitClock{high: known.High, idle: known.Idle, behind: known.Idle}
+	c.splits[split] = &splitClock{high: known.High, idle: known.Idle, behind: known.Idle, floor: known.Floor}
 	c.top = max(c.top, c.config.mark(known.High))
 	c.watermark = max(c.watermark, known.Watermark)
+}
+
+// begin comes after the last restore. The positions of the splits are not of one moment: a lane may have stored its
+// own when the watermark was further than at those of others.
+func (c *eventClock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.splits {
+		if !s.idle {
+			c.againLocked(s)
+		}
+	}
+}
+
+// rewound says that the split is read again from its confirmed position.
+func (c *eventClock) rewound(split string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.splits[split]; s != nil && !s.behind {
+		c.againLocked(s)
+	}
+}
+
+func (c *eventClock) againLocked(s *splitClock) {
+	s.again, s.catch, s.fresh = s.floor < c.watermark, c.watermark, forebay.NoTime
+}
+
+// confirmed says that a position of the split is confirmed with which this was known.
+func (c *eventClock) confirmed(split string, known checkpoint.EventTime) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.splits[split]; s != nil {
+		s.floor = max(s.floor, known.Floor)
+	}
 }
 
 func (e EventTime) mark(high int64) int64 {
@@ -123,13 +165,13 @@ func (e EventTime) mark(high int64) int64 {
 	return high - e.OutOfOrder.Microseconds()
 }
 
-// open says that a lane reads the split from now on.
+// open says that a lane reads the split from now on, or is about to.
 func (c *eventClock) open(split string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.splits[split]
 	if s == nil {
-		s = &splitClock{high: forebay.NoTime}
+		s = &splitClock{high: forebay.NoTime, floor: c.watermark}
 		c.splits[split] = s
 	}
 	c.reading[s] = struct{}{}
@@ -156,6 +198,10 @@ func (c *eventClock) observe(split string, high int64, now time.Time) {
 	s.seen, s.high = now, max(s.high, high)
 	s.untimed = s.high == forebay.NoTime
 	c.top = max(c.top, c.config.mark(s.high))
+	if s.again {
+		s.fresh = max(s.fresh, high)
+		s.again = c.config.mark(s.fresh) < s.catch
+	}
 	if s.idle {
 		s.idle, s.behind = false, true
 	}
@@ -166,9 +212,12 @@ func (c *eventClock) observe(split string, high int64, now time.Time) {
 func (c *eventClock) state(split string) checkpoint.EventTime {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := checkpoint.EventTime{High: forebay.NoTime, Watermark: c.watermark}
+	known := checkpoint.EventTime{High: forebay.NoTime, Watermark: c.watermark, Floor: c.watermark}
 	if s := c.splits[split]; s != nil {
 		known.High, known.Idle = s.high, s.idle
+		if s.again {
+			known.Floor = min(c.watermark, max(s.floor, c.config.mark(s.fresh)))
+		}
 	}
 	return known
 }
@@ -233,6 +282,7 @@ func (c *eventClock) advanceLocked(now time.Time) {
 func (c *eventClock) judge(b *forebay.Batch, now time.Time) (late int64) {
 	watermark := c.advance(now)
 	b.SetWatermark(watermark)
+	watermark = c.judgedBy(b.SplitID(), watermark)
 	if watermark == forebay.NoTime {
 		return 0
 	}
@@ -243,6 +293,17 @@ func (c *eventClock) judge(b *forebay.Batch, now time.Time) (late int64) {
 		}
 	}
 	return late
+}
+
+// judgedBy is what records of the split are late by: the watermark, or, while they are read again, what it was at their
+// position or the split's own by now. E3.
+func (c *eventClock) judgedBy(split string, watermark int64) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.splits[split]; s != nil && s.again {
+		return min(watermark, max(s.floor, c.config.mark(s.fresh)))
+	}
+	return watermark
 }
 
 // latest is the latest event time that the source itself gave to records of a batch.

@@ -203,3 +203,49 @@ func TestEventTimeIsCheckedBeforeARun(t *testing.T) {
 		}
 	})
 }
+
+// E3: what a slower lane reads first is not late because of a faster one.
+func TestNoRecordIsLateBecauseOfTheLaneThatBeganFirst(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		source := newSource(100, "a", "b", "c")
+		source.openFail = func(split string, _ forebay.Position) error {
+			if split == "b" {
+				return nil
+			}
+			return wait(t.Context(), time.Second)
+		}
+		source.fail = func(string, int64) error { return wait(t.Context(), 10*time.Millisecond) }
+		sink, _ := timing()
+		config := w.config(source, sink)
+		config.Lanes = 2
+		config.EventTime = seconds(`split == "a" ? n : split == "b" ? 1000 + n : 2000 + n`)
+		if summary := w.run(config); summary.Late != 0 || summary.Delivered != 300 {
+			t.Errorf("%+v", summary)
+		}
+	})
+}
+
+// E3: a record is not late because it is read again.
+func TestNoRecordIsLateBecauseItIsReadAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, w *world) {
+		source := newSource(400, "a")
+		source.fail = func(string, int64) error { return wait(t.Context(), 30*time.Millisecond) }
+		sink, _ := timing()
+		note, failures := sink.writeFail, 0
+		sink.writeFail = func(b *forebay.Batch) error {
+			if b.Record(0).Offset >= 300 && failures == 0 {
+				failures++
+				return forebay.Errorf("write", forebay.ClassTransient, "once")
+			}
+			return note(b)
+		}
+		config := w.config(source, sink)
+		config.EventTime = seconds("n % 50 == 49 ? n - 40 : n")
+		summary := w.run(config)
+		if failures != 1 || summary.Retries == 0 || summary.Late != 8 || summary.Delivered != 400 {
+			t.Errorf("%d failures, %+v", failures, summary)
+		}
+	})
+}

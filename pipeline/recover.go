@@ -49,7 +49,7 @@ func (r *run) recover(ctx context.Context) error {
 	}
 	if target := r.twoPhase(); target != nil {
 		if err := r.takeOver(ctx, target); err != nil {
-			return err
+			return &SinkError{err}
 		}
 	}
 	entries, err := r.entries()
@@ -85,6 +85,15 @@ func (r *run) entries() (map[string]checkpoint.Entry, error) {
 	return r.state.checkpoints.Load(r.config.Name)
 }
 
+// SinkError says that an error came from the sink while a run began, for whoever shows its place in a file.
+type SinkError struct{ Err error }
+
+// Error is the sink's own.
+func (e *SinkError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the sink's error.
+func (e *SinkError) Unwrap() error { return e.Err }
+
 // start starts both ends and fits what lies between.
 func (r *run) start(ctx context.Context, memory []byte) (err error) {
 	r.feed, err = r.config.Source.Start(ctx, forebay.SourceContext{
@@ -110,7 +119,7 @@ func (r *run) start(ctx context.Context, memory []byte) (err error) {
 		Pipeline: r.config.Name, Schema: schema, Tables: r.state.server, Logger: r.logger,
 	})
 	if err != nil {
-		return err
+		return &SinkError{err}
 	}
 	return r.keepsPromise()
 }
@@ -291,6 +300,10 @@ func (r *run) deal(plan []checkpoint.Resume) {
 		})
 	}
 	r.lanes = laneCount(r.config.Lanes, r.queue.left)
+	if r.clock != nil {
+		r.clock.begin()
+		r.queue.begin(r.clock, r.lanes*r.splitsAtOnce())
+	}
 	r.knob()
 }
 

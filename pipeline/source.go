@@ -27,6 +27,7 @@ type splitQueue struct {
 	mu      sync.Mutex
 	waiting []*splitRun
 	left    int // splits that are not delivered to their end
+	clock   *eventClock
 }
 
 // splitRun is one split in this run. It belongs to the lane that took it.
@@ -44,6 +45,15 @@ type splitRun struct {
 	confirmedVersion uint64
 }
 
+// begin has the splits that the lanes take first hold the watermark back before any of them is read, and each later one
+// from when it is taken: else the lane that is faster would make the records of the others late.
+func (q *splitQueue) begin(clock *eventClock, first int) {
+	q.clock = clock
+	for _, s := range q.waiting[:min(first, len(q.waiting))] {
+		clock.open(s.split.ID, time.Now())
+	}
+}
+
 func (q *splitQueue) take() *splitRun {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -52,6 +62,9 @@ func (q *splitQueue) take() *splitRun {
 	}
 	s := q.waiting[0]
 	q.waiting = q.waiting[1:]
+	if q.clock != nil {
+		q.clock.open(s.split.ID, time.Now())
+	}
 	return s
 }
 
@@ -102,7 +115,7 @@ func (in *intake) refill(ctx context.Context) error {
 				open++
 			}
 		}
-		if open >= in.atOnce() {
+		if open >= in.run.splitsAtOnce() {
 			return nil
 		}
 		s := in.run.queue.take()
@@ -116,18 +129,22 @@ func (in *intake) refill(ctx context.Context) error {
 	}
 }
 
-func (in *intake) atOnce() int {
-	if in.run.source.Bounded {
+// splitsAtOnce is how many splits a lane reads in turn.
+func (r *run) splitsAtOnce() int {
+	if r.source.Bounded {
 		return boundedAtOnce
 	}
-	total := int(in.run.totals.splits.Load())
-	return (total + in.run.lanes - 1) / in.run.lanes
+	total := int(r.totals.splits.Load())
+	return (total + r.lanes - 1) / r.lanes
 }
 
 // open continues the split at its position.
 func (in *intake) open(ctx context.Context, s *splitRun) error {
 	if s.position.Finished {
 		s.ended = true
+		if in.run.clock != nil {
+			in.run.clock.finish(s.split.ID)
+		}
 		return nil
 	}
 	reader, err := in.run.feed.Open(ctx, s.split, s.position)

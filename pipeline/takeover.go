@@ -125,7 +125,8 @@ func (r *run) takeTargetEpoch(ctx context.Context, target forebay.TwoPhase) erro
 			Op: "open sink", Class: forebay.ClassMisconfigured, Code: "target-owned",
 			Err: fmt.Errorf("%s belongs to run %d of pipeline %q of another state directory (holder %s)",
 				r.sink.Name, before.Epoch, r.config.Name, before.Holder),
-			Cure: "use that state directory, give the pipeline another name, or take it over for good with --take-over",
+			Cure: "use that state directory, give the pipeline another name, or take it over for good with --take-over, which " +
+				"goes on from what this directory knows: a new one begins again, beside what is published",
 		}
 	}
 	r.owner = newOwner(r.config.Name)

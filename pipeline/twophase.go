@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -46,8 +47,8 @@ type preparedOutput struct {
 	committer sync.WaitGroup
 
 	mu    sync.Mutex
-	held  map[string]forebay.Committable // by the last durable checkpoint
-	stale []forebay.Committable          // prepared for checkpoints that never became durable
+	held  map[string]struct{}   // the ids of what the last durable checkpoint holds; the rest is in the store
+	stale []forebay.Committable // prepared for checkpoints that never became durable
 }
 
 // preparing is a checkpoint that was cut.
@@ -65,25 +66,28 @@ func (r *run) newPreparedOutput(ctx context.Context, target forebay.TwoPhase, la
 	output, error,
 ) {
 	o := &preparedOutput{
-		run: r, target: target, opened: lane, held: map[string]forebay.Committable{},
+		run: r, target: target, opened: lane, held: map[string]struct{}{},
 		queue: make(chan *preparing, checkpointsWaiting+1), done: make(chan *outcome, checkpointsWaiting+1),
 	}
 	for _, c := range lane.Restored {
-		o.held[c.ID] = c
+		o.held[c.ID] = struct{}{}
 	}
 	o.committer.Go(func() { o.runCommitter(ctx) })
-	if err := o.open(ctx); err != nil {
+	err := o.open(ctx, lane.Restored)
+	o.opened.Restored = nil // it can be much, and is not needed again
+	if err != nil {
 		return nil, errors.Join(err, o.close())
 	}
 	return o, nil
 }
 
-func (o *preparedOutput) open(ctx context.Context) error {
-	o.mu.Lock()
-	o.opened.Restored = sortedHeld(o.held)
-	o.mu.Unlock()
-	o.touched = len(o.opened.Restored) > 0
-	lane, err := o.target.OpenLane(ctx, o.opened)
+func (o *preparedOutput) open(ctx context.Context, restored []forebay.Committable) error {
+	opened := o.opened
+	opened.Restored = slices.SortedFunc(slices.Values(restored), func(a, b forebay.Committable) int {
+		return strings.Compare(a.ID, b.ID)
+	})
+	o.touched = len(restored) > 0
+	lane, err := o.target.OpenLane(ctx, opened)
 	if err != nil {
 		return err
 	}
@@ -94,15 +98,6 @@ func (o *preparedOutput) open(ctx context.Context) error {
 	}
 	o.lane = preparer
 	return nil
-}
-
-func sortedHeld(held map[string]forebay.Committable) []forebay.Committable {
-	out := make([]forebay.Committable, 0, len(held))
-	for _, c := range held {
-		out = append(out, c)
-	}
-	slices.SortFunc(out, func(a, b forebay.Committable) int { return strings.Compare(a.ID, b.ID) })
-	return out
 }
 
 func (o *preparedOutput) write(ctx context.Context, b *forebay.Batch) ([]forebay.Reject, error) {
@@ -167,15 +162,23 @@ func (o *preparedOutput) reset(ctx context.Context) error {
 	_ = o.closeLane() // it failed before, and what it did not prepare is read again
 	o.queue <- &preparing{resets: true}
 	o.mu.Lock()
-	stale := slices.DeleteFunc(o.stale, func(c forebay.Committable) bool { return o.held[c.ID].ID == c.ID })
+	stale := slices.DeleteFunc(o.stale, func(c forebay.Committable) bool {
+		_, held := o.held[c.ID]
+		return held
+	})
 	o.stale = nil
+	ids := slices.Collect(maps.Keys(o.held))
 	o.mu.Unlock()
 	if len(stale) > 0 {
 		if err := o.target.Abort(ctx, stale); err != nil {
 			o.run.logger.Warn("what was prepared and is not needed stays in the target until the run ends", "cause", err)
 		}
 	}
-	return o.open(ctx)
+	held, err := o.run.state.checkpoints.Held(o.run.config.Name, ids)
+	if err != nil {
+		return err
+	}
+	return o.open(ctx, held)
 }
 
 func (o *preparedOutput) closeLane() error {
@@ -272,7 +275,7 @@ func (o *preparedOutput) hold(p forebay.Prepared) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range p.Held {
-		o.held[c.ID] = c
+		o.held[c.ID] = struct{}{}
 	}
 	for _, c := range p.Commit {
 		delete(o.held, c.ID)

@@ -89,7 +89,7 @@ func newCast(layout *forebay.Layout, column CastColumn) (*castCell, *ColumnError
 	}
 	zone, err := loadZone(column.Zone)
 	if err != nil {
-		return nil, &ColumnError{Message: err.Error(), Cure: zoneCure}
+		return nil, &ColumnError{Message: err.Error(), Cure: zoneCure(column.Zone)}
 	}
 	i := layout.Schema.Find(column.Column)
 	if i < 0 {

@@ -102,7 +102,7 @@ func (e *Editor) apply(b *forebay.Batch) (filtered int, err error) {
 func (e *Editor) visit(i int) verdict {
 	r := &e.record
 	e.index = i
-	if !r.Open(e.batch.Value(i)) {
+	if !r.Open(e.batch.Value(i), e.batch.Fields(i)) {
 		e.fail = rejectf(CodeInvalidJSON, notAnObject)
 		return rejected
 	}

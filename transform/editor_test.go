@@ -3,6 +3,7 @@
 package transform
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -11,26 +12,53 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec"
+	"github.com/forebay-io/forebay/codec/ndjson"
 )
 
 // edited runs steps over JSON records, and returns what is left and the codes of what was rejected.
 func edited(tb testing.TB, steps []forebay.Transform, lines ...string) (left, codes []string, filtered int) {
 	tb.Helper()
-	e := &Editor{}
-	for _, step := range steps {
-		if err := e.Add(step); err != nil {
+	run := func(b *forebay.Batch) (left, codes []string, filtered int) {
+		e := &Editor{}
+		for _, step := range steps {
+			if err := e.Add(step); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		filtered, err := e.Step().Apply(b)
+		if err != nil {
 			tb.Fatal(err)
 		}
+		for _, r := range b.Rejects() {
+			codes = append(codes, r.Code)
+		}
+		return values(b), codes, filtered
 	}
-	b := documents(lines...)
-	filtered, err := e.Step().Apply(b)
+	left, codes, filtered = run(documents(lines...))
+	if b, same := decoded(tb, lines); same {
+		noted, notedCodes, _ := run(b)
+		if diff := cmp.Diff(append(left, codes...), append(noted, notedCodes...)); diff != "" {
+			tb.Errorf("by itself (-) and after a decoder that noted the fields (+):\n%s", diff)
+		}
+	}
+	return left, codes, filtered
+}
+
+// decoded has the records as the decoder gives them. It reports false where it refuses one.
+func decoded(tb testing.TB, lines []string) (*forebay.Batch, bool) {
+	tb.Helper()
+	decoding, err := ndjson.Format{}.Start(tb.Context(), codec.Env{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, r := range b.Rejects() {
-		codes = append(codes, r.Code)
+	in := strings.NewReader(strings.Join(lines, "\n"))
+	s := codec.NewStream(in, decoding.NewDecoder(), codec.StreamConfig{})
+	b := forebay.NewBatch()
+	if err := errors.Join(s.Begin(tb.Context(), forebay.Position{}), s.Read(tb.Context(), b)); err != nil {
+		return nil, false
 	}
-	return values(b), codes, filtered
+	return b, b.Len() == len(lines)
 }
 
 func TestStepsEditRecordsInPlace(t *testing.T) {

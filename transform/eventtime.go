@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/forebay-io/forebay"
 )
 
 // EventTimeStep gives records their event time, as a pipeline's event_time does before its first step. A record whose
-// value is null keeps none; one whose value is no time is rejected.
+// value is null keeps none; one whose value is no time is rejected. What is below a microsecond is cut off, in every
+// form: the time says when something happened, and is no value of a column, where digits must not be lost.
 type EventTimeStep struct {
 	// Expr gives the time: a timestamp, a date, text, or a number of Format.
 	Expr string
@@ -34,6 +35,9 @@ const (
 	formatMicros  = "unix_us"
 	formatNanos   = "unix_ns"
 )
+
+// units are the formats of numbers in nanoseconds.
+var units = map[string]int64{formatSeconds: 1e9, formatMillis: 1e6, formatMicros: 1e3, formatNanos: 1}
 
 // CodeTime is the code of a record whose event time cannot be read.
 const CodeTime = "wrong-event-time"
@@ -78,6 +82,7 @@ type timeReader struct {
 	program *Program
 	unit    int64 // of numbers, in nanoseconds; 0 where they are no times
 	layout  string
+	zoned   bool // the layout holds a zone
 	zone    *time.Location
 	seen    func(micros int64)
 }
@@ -86,18 +91,19 @@ type timeReader struct {
 func (s EventTimeStep) reader(p *Program) (*timeReader, error) {
 	zone, err := loadZone(s.Zone)
 	if err != nil {
-		return nil, &ColumnError{Column: s.Expr, Message: err.Error(), Cure: zoneCure}
+		return nil, &ColumnError{Column: s.Expr, Message: err.Error(), Cure: zoneCure(s.Zone)}
 	}
 	r := &timeReader{program: p, zone: zone, seen: s.Seen}
 	if r.seen == nil {
 		r.seen = func(int64) {}
 	}
-	units := map[string]int64{formatSeconds: 1e9, formatMillis: 1e6, formatMicros: 1e3, formatNanos: 1}
 	if r.unit = units[s.Format]; r.unit == 0 {
 		r.layout = s.Format
 	}
 	if r.layout != "" {
 		sample := time.Date(2006, 11, 22, 13, 14, 15, 0, time.UTC)
+		elsewhere := time.Date(2006, 11, 22, 13, 14, 15, 0, time.FixedZone("XYZ", 5400))
+		r.zoned = sample.Format(r.layout) != elsewhere.Format(r.layout)
 		if read, err := time.Parse(r.layout, sample.Format(r.layout)); err != nil || read.Year() == 0 {
 			return nil, &ColumnError{
 				Column: s.Expr, Message: fmt.Sprintf("format %q is no layout of a time", s.Format),
@@ -211,18 +217,80 @@ func (r *timeReader) text(text string) (int64, *RejectError) {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return r.number(n)
 		}
-	case r.layout != "":
+	case r.layout != "" && (r.zoned || r.zone == time.UTC):
 		if t, err := time.ParseInLocation(r.layout, text, r.zone); err == nil {
 			return t.UnixMicro(), nil
 		}
-	default:
-		bytes := unsafe.Slice(unsafe.StringData(text), len(text))
-		if c, err := forebay.ParseTime(forebay.Timestamp, bytes, r.zone); err == nil {
+	case r.layout != "":
+		// The standard library moves a local time that does not exist, and may take either of one that comes twice.
+		if t, err := time.Parse(r.layout, text); err == nil {
+			f := r.program.frame
+			start := len(f.scratch)
+			f.scratch = t.AppendFormat(f.scratch, "2006-01-02T15:04:05.000000")
+			c, err := forebay.ParseTime(forebay.Timestamp, f.scratch[start:], r.zone)
+			f.scratch = f.scratch[:start]
+			if err != nil {
+				return 0, r.skipped(text)
+			}
 			return c.Int(), nil
 		}
-		if c, err := forebay.ParseTime(forebay.Date, bytes, r.zone); err == nil {
-			return midnight(c.Int(), r.zone), nil
+	default:
+		return r.standard(text)
+	}
+	return 0, rejectf(CodeTime, "the event time %s is not of the format %s", shown(text), r.form())
+}
+
+// standard reads text without a format.
+func (r *timeReader) standard(text string) (int64, *RejectError) {
+	f := r.program.frame
+	start := len(f.scratch)
+	f.scratch = appendToMicros(f.scratch, text)
+	bytes := f.scratch[start:]
+	f.scratch = f.scratch[:start]
+	if len(text) > dateSizeMax {
+		c, err := forebay.ParseTime(forebay.Timestamp, bytes, r.zone)
+		if err == nil {
+			return c.Int(), nil
+		}
+		if _, err := forebay.ParseTime(forebay.Timestamp, bytes, time.UTC); err == nil {
+			return 0, r.skipped(text)
+		}
+	} else if c, err := forebay.ParseTime(forebay.Date, bytes, r.zone); err == nil {
+		return midnight(c.Int(), r.zone), nil
+	}
+	return 0, rejectf(CodeTime, "the event time %s is not of the format RFC 3339, such as 2006-01-02T15:04:05Z; say how "+
+		"it is written with format:", shown(text))
+}
+
+// dateSizeMax is the length of the longest date; a timestamp is longer.
+const dateSizeMax = len("+1234567-01-02")
+
+// appendToMicros appends text without the digits of a second that follow the sixth.
+func appendToMicros(dst []byte, text string) []byte {
+	point := strings.IndexByte(text, '.')
+	if point < 0 {
+		return append(dst, text...)
+	}
+	end := point + 1
+	for end < len(text) && text[end]-'0' <= 9 {
+		end++
+	}
+	dst = append(dst, text[:min(end, point+1+6)]...)
+	return append(dst, text[end:]...)
+}
+
+// skipped is about a local time that the clocks of the zone jump over.
+func (r *timeReader) skipped(text string) *RejectError {
+	return rejectf(CodeTime, "the event time %s does not exist: clocks in %s never show it, because they are changed then",
+		shown(text), r.zone)
+}
+
+// form is the format as the file says it.
+func (r *timeReader) form() string {
+	for name, unit := range units {
+		if unit == r.unit {
+			return name
 		}
 	}
-	return 0, rejectf(CodeTime, "%s is not an event time of the format", shown(text))
+	return strconv.Quote(r.layout)
 }

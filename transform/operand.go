@@ -127,7 +127,7 @@ type frame struct {
 func (f *frame) enter(b *forebay.Batch, i int) {
 	f.batch, f.slab = b, b.Slab()
 	f.turn(b.Cells(i))
-	if f.record != nil && !f.record.Open(b.Value(i)) {
+	if f.record != nil && !f.record.Open(b.Value(i), b.Fields(i)) {
 		f.refuse(CodeInvalidJSON, notAnObject)
 	}
 }

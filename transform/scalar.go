@@ -229,7 +229,7 @@ func (c *checker) buildInt(in *invocation) *operand {
 			case kindInt, kindBool:
 				return v.n, true
 			case kindFloat:
-				return f.whole(v.f, true)
+				return f.whole(v.float(), true)
 			case kindText:
 				return f.parsedInt(v.s, true)
 			default:
@@ -324,7 +324,7 @@ func (c *checker) buildFloat(in *invocation) *operand {
 				return f.parsedFloat(v.s, true)
 			default:
 				v = f.strict(dynamicFloat, v)
-				return v.f, v.kind == kindFloat
+				return v.float(), v.kind == kindFloat
 			}
 		}
 		return result

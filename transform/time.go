@@ -16,7 +16,45 @@ const (
 	secondsPerDay   = 86_400
 )
 
-const zoneCure = "write a name such as UTC, Europe/Berlin or America/New_York"
+const zoneNames = "write a name such as UTC, Europe/Berlin or America/New_York"
+
+// zoneCure says which name was probably meant by one that is none, such as +02:00 or utc.
+func zoneCure(name string) string {
+	if strings.EqualFold(name, "utc") || strings.EqualFold(name, "gmt") || strings.EqualFold(name, "z") {
+		return "write UTC"
+	}
+	for _, layout := range []string{"-07:00", "-0700", "-07"} {
+		t, err := time.Parse(layout, strings.TrimPrefix(strings.TrimPrefix(name, "UTC"), "GMT"))
+		if err != nil {
+			continue
+		}
+		_, east := t.Zone()
+		hours := east / 3600
+		switch fixed := fmt.Sprintf("Etc/GMT%+d", -hours); {
+		case east == 0:
+			return "write UTC"
+		case east%3600 == 0 && knownZone(fixed):
+			return fmt.Sprintf("write %s, whose sign is turned round, or a place such as Europe/Berlin, whose clocks change",
+				fixed)
+		}
+		return zoneNames + "; those that are fixed are whole hours, such as Etc/GMT-2 for +02:00"
+	}
+	near := []byte(strings.ToLower(name))
+	for i, c := range near {
+		if c >= 'a' && c <= 'z' && (i == 0 || near[i-1] == '/' || near[i-1] == '_') {
+			near[i] = c - 'a' + 'A'
+		}
+	}
+	if string(near) != name && knownZone(string(near)) {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return zoneNames
+}
+
+func knownZone(name string) bool {
+	_, err := loadZone(name)
+	return err == nil
+}
 
 // loadZone finds a time zone by its name; empty means UTC. X5: the machine's own zone is refused, as it gives
 // other results on another machine.
@@ -46,7 +84,7 @@ func (c *checker) zoneArgument(in *invocation, i int) (*time.Location, bool) {
 	}
 	zone, err := loadZone(name)
 	if err != nil {
-		c.bad(in.args[i].at, zoneCure, "%s", err)
+		c.bad(in.args[i].at, zoneCure(name), "%s", err)
 		return nil, false
 	}
 	return zone, true

@@ -119,7 +119,8 @@ func formatOf(path string) (codec.Format, error) {
 	case ".avro":
 		return avro.Format{}, nil
 	default:
-		return nil, wrong("name a .csv, .ndjson, .parquet or .avro file, or give --pipeline", "--input %q: the ending says no format", path)
+		return nil, wrong("name a .csv, .ndjson, .parquet or .avro file, or give --pipeline",
+			"--input %q: the ending says no format", path)
 	}
 }
 

@@ -48,7 +48,7 @@ func (a *app) command(ctx context.Context, args []string) error {
 			"levels":   ",debug,info,warn,error",
 			"patience": "How long a stop waits for the answers of accepted requests",
 			"takeOver": "Take over a target that belongs to a run of another state directory; what that run has not " +
-				"published is gone.",
+				"published is gone, and what this state directory does not know is read again.",
 			"set":     "Change the file, such as lanes=2 or sink.table.name=other; repeatable.",
 			"format":  "csv, ndjson or table (default table on a terminal, else csv).",
 			"input":   "Input file (.csv, .ndjson, also .gz or .zst, .parquet, .avro), whose columns are compared; repeatable.",

@@ -405,3 +405,25 @@ func TestKeysWithoutAnEffectAreWarnedOf(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestRefusedColumnsAndZonesAreToldWhatWorks(t *testing.T) {
+	t.Parallel()
+	nested, err := filepath.Abs("../../codec/parquet/testdata/nested.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, _ := rowsOf(t, "id,text\n1,a\n", "name: ids")
+	csv := "{ file: { path: " + input + ", format: csv } }"
+	var c console
+	for _, test := range []struct{ source, more, want string }{
+		{"{ file: { path: " + nested + ", format: parquet } }", "", "as in columns: [a, behind]"},
+		{csv, `event_time: { field: text, zone: "+02:00" }`, "write Etc/GMT-2"},
+		{csv, "event_time: { field: text, zone: utc }", "write UTC"},
+		{csv, "transform: [ { cast: { text: { type: timestamp, zone: europe/berlin } } } ]", `"Europe/Berlin"?`},
+	} {
+		file := writeFile(t, "p.yaml", "name: p\nsource: "+test.source+"\n"+test.more+"\nsink: { stdout: {} }\n")
+		if got := c.run(t, "check", file); got.code != exitWrong || !strings.Contains(got.err, test.want) {
+			t.Errorf("%s: %+v", test.more, got)
+		}
+	}
+}

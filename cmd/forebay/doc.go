@@ -9,7 +9,7 @@
 //	state.go       a state directory, opened or asked for through its owner's socket
 //	serve.go       forebay serve, and its standby; servehttp.go its metrics and health
 //	table.go       forebay table; scan.go, follow.go and rows.go what scan prints; address.go tables at a server
-//	checkpoint.go  forebay checkpoint; deadletter.go forebay dlq
+//	checkpoint.go  forebay checkpoint; reset.go its reset, which also asks the target; deadletter.go forebay dlq
 //	audit.go       forebay bench audit
 //
 // Standard output carries results only; progress and logs go to standard error. Exit codes: 0 done, or stopped

@@ -83,3 +83,19 @@ sink: { file: { path: %[1]s/out, format: csv, bucket: "h={@event:%%H}", late: "l
 		t.Errorf("%+v", got)
 	}
 }
+
+// What keeps a sink from starting is shown at the sink, also where it could not be read.
+func TestAnErrorOfASinkIsShownAtTheSink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p.yaml")
+	text := "name: p\nsource: { generate: { count: 1 } }\nsink:\n  file: { path: " + file + ", format: raw }\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var c console
+	got := c.run(t, "run", file, "--state", filepath.Join(dir, "state"))
+	if got.code != exitWrong || !strings.Contains(got.err, "p.yaml:4:9  sink.file") {
+		t.Errorf("%+v", got)
+	}
+}

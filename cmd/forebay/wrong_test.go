@@ -86,7 +86,9 @@ func stage(t *testing.T, name string) (c console, file string, args []string) {
 	}
 	c.env = map[string]string{}
 	file = filepath.Base(name)
-	files := map[string][]byte{"flights.csv": data}
+	files := map[string][]byte{
+		"flights.csv": data, "events.ndjson": []byte(`{"at":"2024-06-01T00:00:00Z"}` + "\n"),
+	}
 	for line := range strings.SplitSeq(string(text), "\n") {
 		if list, ok := strings.CutPrefix(line, "#args "); ok {
 			args = append(args, strings.Fields(list)...)

@@ -5,11 +5,11 @@
 //	path.go    Path: the names that lead to a field
 //	record.go  Record: the fields of one object, and finding them
 //	edit.go    Set, Drop, Rename, Keep     write.go  the object after its edits
-//	cursor.go  walking an object           value.go  numbers and strings
+//	value.go   numbers and strings
 //
-// An object that was read as well-formed is walked once; what is not edited comes out byte for byte, white
-// space and spelling included. Objects are taken as well-formed: other bytes are refused or misread, but never
-// read outside, and never make anything panic.
+// Where the fields lie is what the decoder has noted with the record; where nothing is noted, such as of an object in a
+// field, a walk finds them, which refuses what is not well-formed. What is not edited comes out byte for byte, white
+// space and spelling included.
 //
 // A name that is there twice: the last one counts, for reading and for edits. An edit through a name leaves one
 // field of that name, so that its result reads the same everywhere; names that no edit goes through stay as

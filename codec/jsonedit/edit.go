@@ -73,7 +73,7 @@ func (r *Record) open(f *field) *Record {
 	if r.child == nil {
 		r.child = &Record{}
 	}
-	if !r.child.Open(r.raw(f)) {
+	if !r.child.Open(r.raw(f), nil) {
 		return nil
 	}
 	return r.child
@@ -86,22 +86,30 @@ func (r *Record) add(s *step, from int) {
 	r.edits = append(r.edits, edit{nameFrom: to, nameTo: len(r.made), valueFrom: from, valueTo: to})
 	at := len(r.names)
 	r.names = append(r.names, s.name...)
-	r.fields = append(r.fields, field{
-		start: added, name: int32(at), size: int32(len(s.name)), word: s.word, edit: int32(len(r.edits)),
-	})
+	f := field{edit: int32(len(r.edits))}
+	f.rename(at, r.names[at:])
+	r.last.at = 0
+	r.fields = append(r.fields, f)
 }
-
-// added is the start of a field that src does not have.
-const added = -1
 
 // only drops all other fields of the same name.
 func (r *Record) only(f *field) {
+	if at := r.last.at; at > 0 && f == &r.fields[at-1] && !r.last.twice {
+		return
+	}
+	r.last.at = 0
 	for i := range r.fields {
-		if other := &r.fields[i]; other != f && other.word == f.word && other.size == f.size &&
+		if other := &r.fields[i]; other != f && other.Name == f.Name &&
 			string(r.name(other)) == string(r.name(f)) {
-			r.change(other).dropped = true
+			r.leave(other)
 		}
 	}
+}
+
+// leave leaves a field out.
+func (r *Record) leave(f *field) {
+	r.change(f).dropped = true
+	r.last.at = 0
 }
 
 // Drop removes the field at a path, if it is there.
@@ -114,7 +122,7 @@ func (r *Record) drop(steps []step) {
 	}
 	if len(steps) == 1 {
 		r.only(f)
-		r.change(f).dropped = true
+		r.leave(f)
 		return
 	}
 	if child := r.open(f); child != nil {
@@ -195,6 +203,7 @@ func (r *Record) rename(renamings []Renaming, depth int) (taken int) {
 		r.names = append(r.names, to.name...)
 		f.rename(at, r.names[at:])
 	}
+	r.last.at = 0
 	for i, f := range found {
 		if f != nil && r.count(&renamings[i].to) > 1 {
 			return i
@@ -206,8 +215,7 @@ func (r *Record) rename(renamings []Renaming, depth int) (taken int) {
 // count is how many fields have the name.
 func (r *Record) count(s *step) (n int) {
 	for i := range r.fields {
-		f := &r.fields[i]
-		if r.is(f, s) && !(f.edit > 0 && r.edits[f.edit-1].dropped) {
+		if r.has(&r.fields[i], s) {
 			n++
 		}
 	}
@@ -262,14 +270,14 @@ func (r *Record) Keep(k *Kept) {
 		}
 		at := -1
 		for n := range k.steps {
-			if r.is(f, &k.steps[n]) {
+			if r.has(f, &k.steps[n]) {
 				at = n
 				break
 			}
 		}
 		switch {
 		case at < 0, f != r.find(&k.steps[at]):
-			r.change(f).dropped = true
+			r.leave(f)
 		case k.below[at] != nil:
 			if child := r.open(f); child != nil {
 				child.Keep(k.below[at])

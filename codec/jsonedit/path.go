@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/forebay-io/forebay"
-	"github.com/forebay-io/forebay/codec/internal/swar"
+	"github.com/forebay-io/forebay/codec/internal/jsontext"
 )
 
 // Path leads from an object to a field of it, or of an object in it.
@@ -20,8 +20,6 @@ type Path struct {
 // step is one name of a path.
 type step struct {
 	name string
-	// word are the first eight bytes of the name, as in a field.
-	word uint64
 	// quoted is the name as JSON writes it, with the colon behind it.
 	quoted string
 }
@@ -31,7 +29,7 @@ func NewPath(names ...string) *Path {
 	p := &Path{steps: make([]step, len(names))}
 	for i, name := range names {
 		quoted := append(forebay.AppendJSONString(nil, []byte(name)), ':')
-		p.steps[i] = step{name: name, word: swar.LoadUpTo([]byte(name), 0), quoted: string(quoted)}
+		p.steps[i] = step{name: name, quoted: string(quoted)}
 	}
 	return p
 }
@@ -68,14 +66,14 @@ func cutName(text string) (name, behind string, err error) {
 		}
 		return name, text[at:], nil
 	}
-	at, _ := closing([]byte(text), 1)
-	if at >= len(text) {
+	at, _, why := jsontext.StringEnd([]byte(text), 1, len(text))
+	switch {
+	case why == jsontext.WrongEnd:
 		return "", "", errors.New("a quote is not closed")
-	}
-	if err := json.Unmarshal([]byte(text[:at+1]), &name); err != nil {
+	case why != "" || json.Unmarshal([]byte(text[:at]), &name) != nil:
 		return "", "", errors.New("a name in quotes is not a JSON string")
 	}
-	if behind = text[at+1:]; behind != "" && behind[0] != '.' {
+	if behind = text[at:]; behind != "" && behind[0] != '.' {
 		return "", "", errors.New("names have a dot between them")
 	}
 	return name, behind, nil

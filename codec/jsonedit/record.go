@@ -4,8 +4,10 @@ package jsonedit
 
 import (
 	"bytes"
+	"slices"
 
-	"github.com/forebay-io/forebay/codec/internal/swar"
+	"github.com/forebay-io/forebay"
+	"github.com/forebay-io/forebay/codec/internal/jsontext"
 )
 
 // Record is one JSON object: where its fields lie, and what was changed. Its zero value is ready for Open.
@@ -15,8 +17,10 @@ import (
 type Record struct {
 	src    []byte
 	fields []field
-	// head is behind the opening brace and the white space there, tail behind the last field of src.
-	head, tail int
+	// outer finds fields that nobody has noted.
+	outer walker
+	// tail is behind the last field of src, or behind the opening brace.
+	tail int
 	// names are names of fields that had escapes or were added, one behind the other.
 	names []byte
 	edits []edit
@@ -24,9 +28,33 @@ type Record struct {
 	made []byte
 	// child edits the object in a field.
 	child *Record
-	// inner are the fields of an object in a field, while a path is followed.
-	inner []field
+	// inner finds the fields of an object in a field, while a path is followed.
+	inner walker
+	last  lookup
 }
+
+// lookup is a name that was looked up, and what was found: an expression and the edit that takes its result often have
+// the same name.
+type lookup struct {
+	name string
+	// at is the number of the field, from 1, or 0; twice says that others have the name too.
+	at    int
+	twice bool
+}
+
+// field is a field as it is now.
+type field struct {
+	forebay.Field
+	// name is where the name lies in Record.names, or asWritten.
+	name int32
+	// edit is the number of the field's entry in Record.edits, from 1; 0 where it has none.
+	edit int32
+}
+
+// added says that src does not have the field: no field of it starts where its brace is.
+func (f *field) added() bool { return f.Start == 0 }
+
+const asWritten = -1
 
 // edit is what changed in a field.
 type edit struct {
@@ -45,78 +73,112 @@ const (
 	Blocked
 )
 
-// Open finds the fields of an object, and forgets the one before. It reports false where src is none.
-func (r *Record) Open(src []byte) bool {
-	r.src = src
+// Open takes an object, and forgets the one before. Its fields are those that a decoder has noted (Batch.Fields), or,
+// where there are none, what a walk finds. It reports false where src is no object.
+func (r *Record) Open(src []byte, known []forebay.Field) bool {
+	r.src, r.last.at = src, 0
 	// J2: what a record needs is kept for the next one.
 	r.fields, r.edits, r.names, r.made = r.fields[:0], r.edits[:0], r.names[:0], r.made[:0]
-	c, ok := walk(src)
-	if !ok {
-		return false
+	if len(known) == 0 {
+		var whole bool
+		if r.tail, whole = r.outer.walk(src); !whole || len(r.outer.fields) == 0 {
+			return whole
+		}
+		known = r.outer.fields
 	}
-	r.head = c.i
-	r.tail = c.i
-	r.fields = c.all(r.fields)
-	for i := range r.fields {
-		if f := &r.fields[i]; f.size == escaped {
+	n := len(known)
+	if cap(r.fields) < n {
+		r.fields = make([]field, n, n+n/2+fieldsMin)
+	}
+	r.fields = r.fields[:n]
+	fields := r.fields[:len(known)]
+	for i := range known {
+		f, k := &fields[i], &known[i]
+		f.Start, f.Value, f.End, f.Name, f.name, f.edit = k.Start, k.Value, k.End, k.Name, asWritten, 0
+		if k.Name == forebay.EscapedName {
 			r.unescapeName(f)
 		}
 	}
-	if n := len(r.fields); n > 0 {
-		r.head, r.tail = int(r.fields[0].start), int(r.fields[n-1].end)
+	r.tail = int(known[n-1].End)
+	return true
+}
+
+// fieldsMin is for how many more fields there is room at first.
+const fieldsMin = 16
+
+// walker walks objects and keeps the fields of the last.
+type walker struct {
+	jsontext.Walker
+
+	fields []forebay.Field
+}
+
+// walk finds the fields of an object. inside is behind its opening brace.
+func (w *walker) walk(src []byte) (inside int, whole bool) {
+	i := jsontext.Space(src, 0, len(src))
+	if i >= len(src) || src[i] != '{' {
+		return 0, false
 	}
-	return c.whole
+	// J3: what is no object has no fields, so that nothing is looked for in it.
+	fields, behind, why := w.Object(w.fields[:0], src, i, len(src))
+	w.fields = fields
+	return i + 1, why == "" && jsontext.Space(src, behind, len(src)) == len(src)
 }
 
 // unescapeName reads a name that was written with escapes.
 func (r *Record) unescapeName(f *field) {
-	at, _ := closing(r.src, int(f.start)+1)
 	start := len(r.names)
-	text, names, ok := Text(r.src[f.start:min(at+1, len(r.src))], r.names)
+	text, names, ok := readName(r.src, f.Field, r.names)
 	if !ok {
-		f.size = unnamed
 		return
 	}
 	r.names = names
 	f.rename(start, text)
 }
 
+// readName reads a name that was written with escapes, and appends it to names.
+func readName(src []byte, f forebay.Field, names []byte) (text, grown []byte, ok bool) {
+	behind, _, _ := jsontext.StringEnd(src, int(f.Start)+1, int(f.Value))
+	return Text(src[f.Start:behind], names)
+}
+
 // rename gives the field a name that lies in Record.names.
-func (f *field) rename(at int, name []byte) {
-	f.name, f.size, f.word = int32(at), int32(len(name)), swar.LoadUpTo(name, 0)
+func (f *field) rename(at int, name []byte) { f.name, f.Name = int32(at), uint32(len(name)) }
+
+// has reports whether a field that is there has the step's name.
+func (r *Record) has(f *field, s *step) bool {
+	return string(r.name(f)) == s.name && !(f.edit > 0 && r.edits[f.edit-1].dropped)
 }
 
-// is reports whether the field has the step's name.
-func (r *Record) is(f *field, s *step) bool {
-	if f.word != s.word || int(f.size) != len(s.name) {
-		return false
-	}
-	if len(s.name) <= 8 {
-		return true
-	}
-	return string(r.name(f)) == s.name
-}
-
-// name is the field's name without escapes.
+// name is the field's name without escapes. One in which an escape stands for half a character is none.
 func (r *Record) name(f *field) []byte {
-	if f.name >= 0 {
-		return r.names[f.name : f.name+f.size]
-	}
-	if f.size < 0 {
+	switch {
+	case f.name >= 0:
+		return r.names[f.name:][:f.Name]
+	case f.Name == forebay.EscapedName:
 		return nil
+	default:
+		return r.src[f.Start+1:][:f.Name]
 	}
-	return r.src[f.start+1 : f.start+1+f.size]
 }
 
 // find is the last field of the name, or nil.
 func (r *Record) find(s *step) *field {
-	for i := len(r.fields) - 1; i >= 0; i-- {
-		f := &r.fields[i]
-		if r.is(f, s) && !(f.edit > 0 && r.edits[f.edit-1].dropped) {
-			return f
+	if at := r.last.at; at > 0 && r.last.name == s.name {
+		return &r.fields[at-1]
+	}
+	size, at, twice := uint32(len(s.name)), 0, false
+	fields := r.fields
+	for i := range fields {
+		if fields[i].Name == size && r.has(&fields[i], s) {
+			at, twice = i+1, at > 0
 		}
 	}
-	return nil
+	r.last.name, r.last.at, r.last.twice = s.name, at, twice
+	if at == 0 {
+		return nil
+	}
+	return &fields[at-1]
 }
 
 // raw is the field's value as it is now.
@@ -126,7 +188,7 @@ func (r *Record) raw(f *field) []byte {
 			return r.made[e.valueFrom:e.valueTo]
 		}
 	}
-	return r.src[f.value:f.end]
+	return r.src[f.Value:f.End]
 }
 
 // Find is the value at a path as it is now, as JSON writes it. A field of null, and of what is missing, is
@@ -149,28 +211,23 @@ func (r *Record) Find(p *Path) (raw []byte, state State) {
 
 // inside is the last field of the name in the object that a value is.
 func (r *Record) inside(object []byte, s *step) (raw []byte, state State) {
-	c, ok := walk(object)
-	if !ok {
+	if _, whole := r.inner.walk(object); !whole {
 		if IsNull(object) {
 			return nil, Missing
 		}
 		return nil, Blocked
 	}
-	r.inner = c.all(r.inner[:0])
-	for i := len(r.inner) - 1; i >= 0; i-- {
-		f := &r.inner[i]
-		if f.size == escaped {
-			at, _ := closing(object, int(f.start)+1)
-			text, names, whole := Text(object[f.start:min(at+1, len(object))], r.names)
+	for _, f := range slices.Backward(r.inner.fields) {
+		if f.Name == forebay.EscapedName {
+			text, names, ok := readName(object, f, r.names)
 			r.names = names[:len(r.names)]
-			if !whole || string(text) != s.name {
+			if !ok || string(text) != s.name {
 				continue
 			}
-		} else if f.word != s.word || int(f.size) != len(s.name) ||
-			len(s.name) > 8 && string(object[f.start+1:f.start+1+f.size]) != s.name {
+		} else if int(f.Name) != len(s.name) || string(object[f.Start+1:][:f.Name]) != s.name {
 			continue
 		}
-		return object[f.value:f.end], Found
+		return object[f.Value:f.End], Found
 	}
 	return nil, Missing
 }

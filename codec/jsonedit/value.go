@@ -5,9 +5,7 @@ package jsonedit
 import (
 	"bytes"
 
-	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec/internal/jsontext"
-	"github.com/forebay-io/forebay/codec/internal/swar"
 )
 
 // IsNull reports whether a value is the word null.
@@ -68,23 +66,6 @@ func Text(raw, scratch []byte) (text, grown []byte, ok bool) {
 	start := len(scratch)
 	scratch, ok = jsontext.Unescape(scratch, inner)
 	return scratch[start:], scratch, ok
-}
-
-// AppendText appends text, which must be valid UTF-8, as a string with its quotes.
-func AppendText(dst, text []byte) []byte {
-	i := 0
-	for ; i+8 <= len(text); i += 8 {
-		w := swar.Load(text, i)
-		if quoteOrEscape(w)|(w-' '*ones)&^w&highs != 0 {
-			return forebay.AppendJSONString(dst, text)
-		}
-	}
-	for ; i < len(text); i++ {
-		if c := text[i]; c < ' ' || c == '"' || c == '\\' {
-			return forebay.AppendJSONString(dst, text)
-		}
-	}
-	return append(append(append(dst, '"'), text...), '"')
 }
 
 // escapesAreWhole says that no escape is cut, so that reading it cannot leave the string.

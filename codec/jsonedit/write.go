@@ -11,67 +11,48 @@ func (r *Record) AppendTo(dst []byte) []byte {
 	if !r.Changed() {
 		return append(dst, r.src...)
 	}
-	w := writer{dst: dst, src: r.src}
-	w.keep(0, r.head)
-	first := true
-	for i := range r.fields {
-		f := &r.fields[i]
-		from := int(f.start)
-		if !first && from != added {
-			from = int(r.fields[i-1].end) // the comma and the white space before it
-		}
+	// What src holds up to at is written, or left out. What no edit goes through waits, and is copied at once.
+	at, first := 0, true
+	fields := r.fields
+	for i := range fields {
+		f := &fields[i]
 		if f.edit == 0 {
-			w.keep(from, int(f.end))
 			first = false
 			continue
 		}
 		e := &r.edits[f.edit-1]
-		if e.dropped {
-			continue
-		}
 		switch {
-		case from != added:
-			w.keep(from, int(f.start))
-		case !first:
-			w.put(comma)
+		case e.dropped && f.added():
+			continue
+		case e.dropped && first:
+			dst = append(dst, r.src[at:f.Start]...)
+			if at = r.tail; i+1 < len(fields) && !fields[i+1].added() {
+				at = int(fields[i+1].Start)
+			}
+			continue
+		case e.dropped:
+			// With the comma and the white space before it.
+			dst = append(dst, r.src[at:fields[i-1].End]...)
+			at = int(f.End)
+			continue
+		case f.added():
+			dst = append(dst, r.src[at:r.tail]...)
+			if at = r.tail; !first {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, r.made[e.nameFrom:e.nameTo]...)
+			dst = append(dst, r.made[e.valueFrom:e.valueTo]...)
+		default:
+			if e.nameTo > 0 {
+				dst = append(append(dst, r.src[at:f.Start]...), r.made[e.nameFrom:e.nameTo]...)
+				at = int(f.Value)
+			}
+			if e.valueTo > 0 {
+				dst = append(append(dst, r.src[at:f.Value]...), r.made[e.valueFrom:e.valueTo]...)
+				at = int(f.End)
+			}
 		}
 		first = false
-		if e.nameTo > 0 {
-			w.put(r.made[e.nameFrom:e.nameTo])
-		} else {
-			w.keep(int(f.start), int(f.value))
-		}
-		if e.valueTo > 0 {
-			w.put(r.made[e.valueFrom:e.valueTo])
-		} else {
-			w.keep(int(f.value), int(f.end))
-		}
 	}
-	w.keep(r.tail, len(r.src))
-	w.flush()
-	return w.dst
+	return append(dst, r.src[at:]...)
 }
-
-var comma = []byte{','}
-
-// writer gathers neighbouring pieces of src, so that they are copied at once.
-type writer struct {
-	dst, src []byte
-	from, to int
-}
-
-func (w *writer) keep(from, to int) {
-	if from != w.to {
-		w.flush()
-		w.from = from
-	}
-	w.to = to
-}
-
-func (w *writer) put(text []byte) {
-	w.flush()
-	w.from, w.to = 0, 0
-	w.dst = append(w.dst, text...)
-}
-
-func (w *writer) flush() { w.dst = append(w.dst, w.src[w.from:w.to]...) }

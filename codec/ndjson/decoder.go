@@ -15,9 +15,11 @@ import (
 // decoder implements codec.Decoder.
 type decoder struct {
 	// layout is nil where records stay bytes.
-	layout        *forebay.Layout
-	columns       []forebay.Column
-	names         []string
+	layout  *forebay.Layout
+	columns []forebay.Column
+	names   []string
+	// prefixes are the names as they are mostly written, each with the colon behind it.
+	prefixes      []jsontext.Prefix
 	kinds         []forebay.Kind
 	byName        map[string]int
 	zone          *time.Location
@@ -28,6 +30,8 @@ type decoder struct {
 	seen    []uint64
 	dates   instant.Cache
 	scratch []byte
+	// walker is for records that stay bytes.
+	walker jsontext.Walker
 }
 
 // Begin implements codec.Decoder: it passes over a byte order mark.
@@ -91,10 +95,7 @@ func (d *decoder) line(b *forebay.Batch, w *codec.Window, end int) {
 	record := b.AppendSpan(w.Offset, w.Start, end-w.Start)
 	var m *mistake
 	if d.layout == nil {
-		var why string
-		if i, why = jsontext.ObjectEnd(s, i, end, 1); why != "" {
-			m = invalid(i, why)
-		}
+		i, m = d.fields(b, record, span{w.Start, i, end})
 	} else {
 		i, m = d.object(b, record, i, end)
 	}
@@ -108,6 +109,20 @@ func (d *decoder) line(b *forebay.Batch, w *codec.Window, end int) {
 		d.reject(b, w, end, m)
 	}
 }
+
+// fields reads the object that opens at i, and notes in the record, which begins at start, where its fields lie: no
+// step has to walk it again.
+func (d *decoder) fields(b *forebay.Batch, record int, p span) (behind int, m *mistake) {
+	fields, behind, why := d.walker.Object(b.FieldRoom(), b.Slab()[p.start:], p.i-p.start, p.end-p.start)
+	if behind += p.start; why != "" {
+		return behind, invalid(behind, why)
+	}
+	b.SetFields(record, fields)
+	return behind, nil
+}
+
+// span is a record from start to end, and its object opens at i.
+type span struct{ start, i, end int }
 
 // mistake is what is wrong with a record, at an index of the slab.
 type mistake struct {

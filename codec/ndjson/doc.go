@@ -7,8 +7,8 @@
 //	decoder.go  records in a window        object.go  one object into the cells of its row
 //	encode.go   rows as objects
 //
-// Without a schema, and where no later stage needs rows, a record is its line, byte for byte; steps find its
-// fields by path and edit it in place. With one, the
+// Without a schema, and where no later stage needs rows, a record is its line, byte for byte, and where its fields lie
+// is noted with it; steps find them by path and edit the record in place. With one, the
 // top-level fields become cells: numbers for numbers, strings for strings, dates and timestamps, base64
 // strings for bytes, numbers or strings for decimals, anything for json. A field that is missing is null, one
 // that is there twice rejects the record, as does a number that the type cannot hold exactly as it is spelled

@@ -35,9 +35,13 @@ type encoder struct {
 // member is a column and its name as it is written, with what separates it from the value before.
 type member struct {
 	name []byte
-	typ  forebay.Type
-	slot int
+	// start are the first 16 bytes of name, which are mostly all.
+	start [nameShort]byte
+	typ   forebay.Type
+	slot  int
 }
+
+const nameShort = 16
 
 func newEncoder(layout *forebay.Layout) *encoder {
 	e := &encoder{columns: make([]member, layout.Schema.Len())}
@@ -47,6 +51,7 @@ func newEncoder(layout *forebay.Layout) *encoder {
 		quoted := forebay.AppendCellJSON([]byte{separator}, forebay.String,
 			forebay.SpanCell(forebay.KindString, 0, len(column.Name)), []byte(column.Name))
 		e.columns[k] = member{name: append(quoted, ':'), typ: column.Type, slot: layout.Slots[k]}
+		copy(e.columns[k].start[:], e.columns[k].name)
 		separator = ','
 	}
 	return e
@@ -59,7 +64,13 @@ func (e *encoder) append(dst []byte, b *forebay.Batch, i int) ([]byte, error) {
 	cells, slab := b.Cells(i), b.Slab()
 	for k := range e.columns {
 		c := &e.columns[k]
-		dst = append(dst, c.name...)
+		if n := len(dst); len(c.name) <= nameShort && n+nameShort <= cap(dst) {
+			// A copy of a fixed size needs no call; what is too much is written over.
+			*(*[nameShort]byte)(dst[n : n+nameShort]) = c.start
+			dst = dst[:n+len(c.name)]
+		} else {
+			dst = append(dst, c.name...)
+		}
 		dst = forebay.AppendCellJSON(dst, c.typ, cells[c.slot], slab)
 	}
 	return append(dst, "}\n"...), nil

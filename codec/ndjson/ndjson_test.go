@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
@@ -245,6 +246,42 @@ not json
 	if _, err := start(t, Format{}, true, "\n[]\n"); forebay.ClassOf(err) != forebay.ClassMisconfigured {
 		t.Errorf("no rows: %v", err)
 	}
+}
+
+// TestNumbersAgreeWithTheStandardLibrary: what is a number, and which one, is the same however short it is.
+func TestNumbersAgreeWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	dec, err := start(t, Format{Schema: codec.Schema{{Name: "i", Type: "int64"}, {Name: "f", Type: "float64"}}}, true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		number := rapid.StringMatching(`-?[0-9]{0,9}(\.[0-9]{0,9})?(e[-+]?[0-9])?`)
+		text, float := number.Draw(rt, "int"), number.Draw(rt, "float")
+		space := rapid.SampledFrom([]string{"", " ", "\t"}).Draw(rt, "space")
+		line := `{"i":` + text + space + `,"f":` + float + space + `}`
+		var want struct {
+			I int64
+			F float64
+		}
+		wrong := json.Unmarshal([]byte(line), &want)
+		b := forebay.NewBatch()
+		b.Reset(forebay.Split{}, dec.Schema.Len())
+		s := codec.NewStream(strings.NewReader(line), dec.NewDecoder(), codec.StreamConfig{})
+		if err := errors.Join(s.Begin(rt.Context(), forebay.Position{}), s.Read(rt.Context(), b)); err != nil {
+			rt.Fatal(err)
+		}
+		if (b.Len() == 1) != (wrong == nil) {
+			rt.Fatalf("%s: rejected %v, the standard library says %v", line, b.Rejects(), wrong)
+		}
+		if wrong != nil {
+			return
+		}
+		i, f := b.Cells(0)[0].Int(), b.Cells(0)[1].Float()
+		if i != want.I || math.Float64bits(f) != math.Float64bits(want.F) {
+			rt.Fatalf("%s is read as %d and %v", line, i, f)
+		}
+	})
 }
 
 // FuzzValid holds the grammar against encoding/json: the same lines are objects.

@@ -23,23 +23,13 @@ func (d *decoder) object(b *forebay.Batch, record, i, end int) (behind int, m *m
 	}
 	// Objects of one file mostly have the same fields in the same order: the next one is tried first.
 	for expected := 0; ; {
-		if i >= end || s[i] != '"' {
-			return i, invalid(i, jsontext.Missing(i, end, jsontext.WrongName))
-		}
-		name := i
-		k := expected
-		if k < len(d.names) && isName(s, i+1, end, d.names[k]) {
-			i += len(d.names[k]) + 2
+		k, name := expected, i
+		if k < len(d.prefixes) && d.prefixes[k].At(s, i) {
+			i += d.prefixes[k].Size
 		} else if k, i, m = d.name(s, i, end); m != nil {
 			return i, m
 		}
-		if i < end && s[i] != ':' {
-			i = jsontext.Space(s, i, end)
-		}
-		if i >= end || s[i] != ':' {
-			return i, invalid(i, jsontext.Missing(i, end, jsontext.WrongColon))
-		}
-		if i++; i < end && s[i] <= ' ' {
+		if i < end && s[i] <= ' ' {
 			i = jsontext.Space(s, i, end)
 		}
 		switch {
@@ -81,14 +71,11 @@ func invalid(at int, why string) *mistake {
 	return &mistake{at: at, code: codec.CodeInvalidJSON, why: why}
 }
 
-// isName reports whether the string at i, behind its opening quote, is name without escapes.
-func isName(s []byte, i, end int, name string) bool {
-	until := i + len(name)
-	return until < end && s[until] == '"' && string(s[i:until]) == name
-}
-
-// name reads the name that opens at i and finds its column, -1 if the schema has none.
+// name reads the name that opens at i, and the colon behind it, and finds its column, -1 if the schema has none.
 func (d *decoder) name(s []byte, i, end int) (k, behind int, m *mistake) {
+	if i >= end || s[i] != '"' {
+		return 0, i, invalid(i, jsontext.Missing(i, end, jsontext.WrongName))
+	}
 	behind, simple, why := jsontext.StringEnd(s, i+1, end)
 	if why != "" {
 		return 0, behind, invalid(behind, why)
@@ -104,12 +91,15 @@ func (d *decoder) name(s []byte, i, end int) (k, behind int, m *mistake) {
 	k, known := d.byName[string(text)]
 	switch {
 	case known:
-		return k, behind, nil
 	case d.rejectUnknown:
 		return 0, i, &mistake{i, codec.CodeUnknownField, fmt.Sprintf("the schema has no field %q", text)}
 	default:
-		return -1, behind, nil
+		k = -1
 	}
+	if behind = jsontext.Space(s, behind, end); behind >= end || s[behind] != ':' {
+		return 0, behind, invalid(behind, jsontext.Missing(behind, end, jsontext.WrongColon))
+	}
+	return k, behind + 1, nil
 }
 
 const wrongHalf = "an escape stands for half a character"
@@ -132,6 +122,12 @@ func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p plac
 		cells[k] = forebay.SpanCell(forebay.KindJSON, i, behind-i)
 		return behind, nil
 	case c == '"':
+		if kind == forebay.KindString {
+			if at := jsontext.Closing(s, i+1); at >= 0 && at < end {
+				cells[k] = forebay.SpanCell(forebay.KindString, i+1, at-i-1)
+				return at + 1, nil
+			}
+		}
 		return d.stringField(b, s, cells, p)
 	case kind == forebay.KindInt64 && i+8 <= end:
 		word, minus := swar.Load(s, i), 0
@@ -145,6 +141,12 @@ func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p plac
 			sign := -int64(minus)
 			cells[k] = forebay.Int64Cell(int64(v) ^ sign - sign)
 			return i + minus + n, nil
+		}
+		return d.numberField(b, s, cells, p)
+	case kind == forebay.KindFloat64 && c-'0' <= 9:
+		if v, at := shortDecimal(s, i); at >= 0 && at < end {
+			cells[k] = forebay.Float64Cell(v)
+			return at, nil
 		}
 		return d.numberField(b, s, cells, p)
 	case c == '-' || c-'0' <= 9:
@@ -163,6 +165,31 @@ func (d *decoder) field(b *forebay.Batch, s []byte, cells []forebay.Cell, p plac
 		return i, d.wrongKind(k, i, c)
 	}
 }
+
+// shortDecimal reads digits, a point and digits, fewer than eight each, before a comma, brace or space; behind is -1
+// where something else is there.
+func shortDecimal(s []byte, i int) (v float64, behind int) {
+	if i+17 > len(s) {
+		return 0, -1
+	}
+	first := swar.Load(s, i)
+	n := swar.Run(first)
+	if n == 8 || n > 1 && byte(first) == '0' || s[i+n] != '.' {
+		return 0, -1
+	}
+	second := swar.Load(s, i+n+1)
+	places := swar.Run(second)
+	if places == 0 || places == 8 || !ends(s[i+n+1+places]) {
+		return 0, -1
+	}
+	whole, _ := swar.Digits(first, n)
+	fraction, _ := swar.Digits(second, places)
+	// Both are exact, so their quotient is the nearest float.
+	power := powers[places]
+	return float64(whole*uint64(power)+fraction) / power, i + n + 1 + places
+}
+
+var powers = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7}
 
 // ends reports whether a number can end before c.
 func ends(c byte) bool { return c == ',' || c == '}' || c == ' ' }

@@ -56,6 +56,8 @@ func newDecoder(o options, schema *forebay.Schema, maxSize int) *decoder {
 	for k, c := range d.columns {
 		d.byName[c.Name] = k
 		d.names = append(d.names, c.Name)
+		quoted := append(forebay.AppendJSONString(nil, []byte(c.Name)), ':')
+		d.prefixes = append(d.prefixes, jsontext.NewPrefix(quoted))
 		d.kinds = append(d.kinds, c.Type.Kind)
 	}
 	d.seen = make([]uint64, (len(d.columns)+63)/64)

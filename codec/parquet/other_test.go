@@ -182,6 +182,7 @@ func TestColumnsThatHaveNoTypeAreNamed(t *testing.T) {
 	}
 	for _, want := range []string{
 		"nested.parquet", `column "list" is nested`, `column "struct" is nested`, `column "time" is a time of day`,
+		"as in columns: [a, behind], or",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)

@@ -97,7 +97,7 @@ func (f Format) learn(ctx context.Context, sample codec.Sample) (*forebay.Schema
 	}
 	columns, err := foot.columns(f.Columns)
 	if err != nil {
-		return nil, unreadable(sample.Name, err)
+		return nil, unreadable(sample.Name, err, columns...)
 	}
 	s, err := schema(columns)
 	for _, name := range f.Columns {
@@ -111,9 +111,25 @@ func (f Format) learn(ctx context.Context, sample codec.Sample) (*forebay.Schema
 	return s, nil
 }
 
-func unreadable(name string, err error) error {
+// namedMax bounds the columns that a cure names.
+const namedMax = 8
+
+// unreadable is about columns that have no type; the plain ones beside them can be read.
+func unreadable(name string, err error, plain ...column) error {
 	e := forebay.Errorf("read "+name, forebay.ClassMisconfigured, "%w", err)
 	e.Code, e.Cure = "columns-not-supported", "name the columns to read in columns:, or write the file with plain ones"
+	if len(plain) > 0 {
+		names := make([]string, min(len(plain), namedMax))
+		for i := range names {
+			names[i] = plain[i].name
+		}
+		more := ""
+		if len(plain) > namedMax {
+			more = ", ..."
+		}
+		e.Cure = fmt.Sprintf("name the columns to read, as in columns: [%s%s], or write the file with plain ones",
+			strings.Join(names, ", "), more)
+	}
 	return e
 }
 
@@ -127,7 +143,7 @@ func (f Format) open(ctx context.Context, in codec.BlockInput, layout *forebay.L
 	}
 	columns, err := foot.columns(f.Columns)
 	if err != nil {
-		return nil, unreadable(in.Name, err)
+		return nil, unreadable(in.Name, err, columns...)
 	}
 	bs := &blocks{name: in.Name, layout: layout, columns: columns, groups: foot.groups}
 	return bs, bs.match(layout.Schema)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/forebay-io/forebay"
 )
@@ -107,31 +108,35 @@ type column struct {
 	optional bool
 }
 
-// columns finds the types of the chosen columns, or of all. The error names all that have none.
+// columns finds the types of the chosen columns, or of all. The error names all that have none, in one sentence, so
+// that the one cure belongs to it; those that have one are given beside it.
 func (f *footer) columns(chosen []string) ([]column, error) {
 	var out []column
-	var problems []error
+	var problems []string
 	tops, _ := f.tops()
 	for _, t := range tops {
 		if len(chosen) > 0 && !slices.Contains(chosen, t.name) {
 			continue
 		}
 		if t.nested {
-			problems = append(problems, fmt.Errorf("column %q is nested or repeated", t.name))
+			problems = append(problems, fmt.Sprintf("column %q is nested or repeated", t.name))
 			continue
 		}
 		c, why := columnOf(t.element)
 		if why != "" {
-			problems = append(problems, fmt.Errorf("column %q %s", t.name, why))
+			problems = append(problems, fmt.Sprintf("column %q %s", t.name, why))
 			continue
 		}
 		c.leaf = t.leaf
 		out = append(out, c)
 	}
 	if len(out)+len(problems) == 0 {
-		problems = append(problems, errors.New("it has none of the columns that are to be read"))
+		problems = append(problems, "it has none of the columns that are to be read")
 	}
-	return out, errors.Join(problems...)
+	if len(problems) == 0 {
+		return out, nil
+	}
+	return out, errors.New(strings.Join(problems, ", "))
 }
 
 var widths = [...]int{

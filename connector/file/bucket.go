@@ -17,6 +17,8 @@ import (
 // checkPlace says what is wrong with a path and with how its bucket is reached.
 func checkPlace(path string, config *object.Config) error {
 	switch remote := object.IsURL(path); {
+	case !remote && schemeOf(path) != "":
+		return wrongScheme(path)
 	case remote:
 		_, _, err := object.Parse(path)
 		if err != nil {
@@ -31,6 +33,36 @@ func checkPlace(path string, config *object.Config) error {
 	default:
 		return nil
 	}
+}
+
+// schemeOf is what a path begins with that looks like a URL, such as gs in gs://bucket/prefix. A single letter is a
+// drive.
+func schemeOf(path string) string {
+	name, rest, _ := strings.Cut(path, ":")
+	if len(name) < 2 || !strings.HasPrefix(rest, "/") {
+		return ""
+	}
+	for i, c := range []byte(name) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789+.-", rune(c))) {
+			return ""
+		}
+	}
+	return name
+}
+
+// wrongScheme says what was meant instead of a folder that is called like a URL.
+func wrongScheme(path string) error {
+	scheme := schemeOf(path)
+	rest := strings.TrimLeft(path[len(scheme)+1:], "/")
+	const known = "write a path on this machine, or s3://bucket/prefix"
+	switch strings.ToLower(scheme) {
+	case "s3", "s3a", "s3n":
+		return fmt.Errorf("path: %q is not the address of a bucket; did you mean %q?", path, "s3://"+rest)
+	case "file":
+		return fmt.Errorf("path: %q is not a path on this machine; did you mean %q?", path, "/"+rest)
+	}
+	return fmt.Errorf("path: %q begins with the scheme %q, which is not known; %s", path, scheme, known)
 }
 
 // openBucket makes the client of the bucket that an address names, and gives the rest of it.

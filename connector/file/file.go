@@ -26,10 +26,10 @@ type Source struct {
 	Format      codec.Format   `yaml:"format" required:"true" doc:"how bytes become records" example:"csv"`
 	Compression string         `yaml:"compression" doc:"auto: by its name" enum:"auto|none|gzip|zstd" default:"auto"`
 	Mode        string         `yaml:"mode" doc:"once: what is there at the start" enum:"once" default:"once"`
-	Range       forebay.Bytes  `yaml:"range" doc:"size of the ranges that a file is cut into" default:"64MiB"`
+	Range       forebay.Bytes  `yaml:"range" doc:"size of the ranges that a file is cut into" default:"64MiB" min:"1B"`
 	Order       string         `yaml:"order" doc:"none: it does not matter" enum:"file|none" default:"file"`
 	S3          *object.Config `yaml:"s3" doc:"how the bucket of a path s3://bucket/prefix is reached"`
-	MaxRecord   forebay.Bytes  `yaml:"max_record" doc:"longer records are rejected" default:"16MiB"`
+	MaxRecord   forebay.Bytes  `yaml:"max_record" doc:"longer records are rejected" default:"16MiB" min:"1B"`
 }
 
 // Spec is the connector's entry in a registry.

@@ -22,7 +22,7 @@ type Sink struct {
 	Path        string         `yaml:"path" required:"true" doc:"the folder, or s3://bucket/prefix"`
 	Format      codec.Format   `yaml:"format" required:"true" doc:"how records become bytes" example:"ndjson"`
 	Compression string         `yaml:"compression" doc:"of the parts" enum:"none|gzip|zstd" default:"none"`
-	Bucket      string         `yaml:"bucket" doc:"folder of a record, such as dt={@event:%Y-%m-%d}/{carrier}" default:""`
+	Bucket      string         `yaml:"bucket" doc:"folder of a record, such as dt={@event:%Y-%m-%d}/{=id % 9}" default:""`
 	Late        string         `yaml:"late" doc:"folder of late records; left out: as the others" default:""`
 	Prefix      string         `yaml:"prefix" doc:"before the name of each part" default:""`
 	Suffix      string         `yaml:"suffix" doc:"behind the name of each part, before its extension" default:""`
@@ -31,11 +31,12 @@ type Sink struct {
 	S3          *object.Config `yaml:"s3" doc:"how the bucket of a path s3://bucket/prefix is reached"`
 }
 
-// Roll says when a part is complete: at whichever comes first. The zero value has the defaults.
+// Roll says when a part is complete: at whichever comes first. The zero value has the defaults. Age and inactivity are
+// looked at with the records that come, at most once a second, and at each checkpoint.
 type Roll struct {
-	Size       forebay.Bytes `yaml:"size" doc:"with its records so large, uncompressed" default:"128MiB" unlimited:"true"`
-	Age        time.Duration `yaml:"age" doc:"so long after its first record" default:"60s" unlimited:"true"`
-	Inactivity time.Duration `yaml:"inactivity" doc:"so long after its last record" default:"60s" unlimited:"true"`
+	Size       forebay.Bytes `yaml:"size" doc:"so large, uncompressed" default:"128MiB" min:"1B" unlimited:"true"`
+	Age        time.Duration `yaml:"age" doc:"so long after its first record" default:"60s" min:"1ms" unlimited:"true"`
+	Inactivity time.Duration `yaml:"inactivity" doc:"so long after its last one" default:"60s" min:"1ms" unlimited:"true"`
 	Checkpoint bool          `yaml:"checkpoint" doc:"at each checkpoint" default:"false"`
 }
 
@@ -55,9 +56,9 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 	bytesOnly, unfit := config.Format.Encoding(nil)
 	info.JSON = unfit == nil && bytesOnly.JSON
 	info.NeedsRows = unfit != nil || config.Bucket.NeedsRows() || config.Late.NeedsRows()
-	info.Times = config.Bucket.NeedsTimes() || config.Late.NeedsTimes()
+	info.Times = config.Bucket.NeedsTimes() || s.Late != "" // without event time, nothing is ever late
 	info.Schema = func(schema *forebay.Schema) error {
-		err := errors.Join(config.Bucket.Check(schema), config.Late.Check(schema))
+		err := errors.Join(at("bucket", config.Bucket.Check(schema)), at("late", config.Late.Check(schema)))
 		if schema != nil {
 			_, wrong := config.Format.Encoding(forebay.NewLayout(schema))
 			err = errors.Join(err, wrong)
@@ -74,6 +75,14 @@ func (s Sink) Info() (forebay.SinkInfo, error) {
 			"remove those must leave them longer than the pipeline may stand still")
 	}
 	return info, nil
+}
+
+// at says at which field a problem is.
+func at(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", field, err)
 }
 
 // config checks the settings.
@@ -120,8 +129,12 @@ func (s Sink) config() (part.Config, error) {
 		wrong("format: is missing; write csv, ndjson or raw")
 	case codec.Writable:
 		out.Format = f
-		if _, err := f.Info(); err != nil {
+		info, err := f.Info()
+		if err != nil {
 			wrong("format: %w", err)
+		}
+		if info.Blocks && out.Compression != part.None {
+			problems = append(problems, part.PackedInside(info.Name))
 		}
 	default:
 		info, _ := f.Info()

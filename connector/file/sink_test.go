@@ -18,6 +18,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec/csv"
+	"github.com/forebay-io/forebay/codec/parquet"
 	"github.com/forebay-io/forebay/codec/raw"
 	"github.com/forebay-io/forebay/connector/connectortest"
 	"github.com/forebay-io/forebay/connector/file"
@@ -161,6 +162,67 @@ func TestSinkSaysWhatItNeeds(t *testing.T) {
 		_, started := c.sink.Start(t.Context(), forebay.SinkContext{Pipeline: "p", Schema: schema})
 		if (started != nil) != (err != nil) {
 			t.Errorf("%s: start says %v, check %v", name, started, err)
+		}
+	}
+}
+
+func TestBulkFormatIsNotCompressedAgain(t *testing.T) {
+	t.Parallel()
+	s := file.Sink{Path: t.TempDir(), Format: parquet.Format{}, Compression: "gzip"}
+	_, err := s.Info()
+	if err == nil || !strings.Contains(err.Error(), "compression: parquet files are compressed inside; leave it out") {
+		t.Errorf("parquet with gzip: %v", err)
+	}
+	s.Compression = "none"
+	if _, err := s.Info(); err != nil {
+		t.Errorf("parquet with none: %v", err)
+	}
+}
+
+func TestPathsThatLookLikeAnAddressAreRefused(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"gs://b/x":         `"gs", which is not known; write a path on this machine, or s3://bucket/prefix`,
+		"hdfs://n:9000/x":  `"hdfs", which is not known`,
+		"http://h/x.csv":   `"http", which is not known`,
+		"s3:/b/x":          `did you mean "s3://b/x"?`,
+		"S3://b/x":         `did you mean "s3://b/x"?`,
+		"s3a://b/x":        `did you mean "s3://b/x"?`,
+		"file:///tmp/x":    `did you mean "/tmp/x"?`,
+		"s3://b/x":         "",
+		"out":              "",
+		"/data/a:/b":       "",
+		"./gs://b":         "",
+		"C:/data":          "",
+		"dt=2024-01-01:/x": "",
+		"1a:/x":            "",
+		"a:b":              "",
+	} {
+		_, errSink := file.Sink{Path: path, Format: raw.Format{}}.Info()
+		_, errSource := file.Source{Path: path, Format: raw.Format{}}.Info()
+		for end, err := range map[string]error{"sink": errSink, "source": errSource} {
+			if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s of %s: %v, want %q", end, path, err, want)
+			}
+		}
+	}
+}
+
+func TestSinkSaysThatItNeedsTimes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		bucket, late string
+		want         bool
+	}{
+		{"", "", false},
+		{"{@processing:%Y}", "", false},
+		{"{@event:%Y}", "", true},
+		{"", "late", true},
+		{"{@processing:%Y}", "late/{@processing:%Y}", true},
+	} {
+		info, err := file.Sink{Path: "out", Format: raw.Format{}, Bucket: c.bucket, Late: c.late}.Info()
+		if err != nil || info.Times != c.want {
+			t.Errorf("bucket %q, late %q: needs times %v (%v), want %v", c.bucket, c.late, info.Times, err, c.want)
 		}
 	}
 }

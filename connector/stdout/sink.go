@@ -11,7 +11,6 @@ import (
 	"github.com/forebay-io/forebay/codec"
 	"github.com/forebay-io/forebay/codec/csv"
 	"github.com/forebay-io/forebay/codec/ndjson"
-	"github.com/forebay-io/forebay/codec/raw"
 	"github.com/forebay-io/forebay/connector"
 	"github.com/forebay-io/forebay/internal/nearest"
 )
@@ -104,12 +103,17 @@ type lane struct {
 func (t *target) encoding(layout *forebay.Layout) (*codec.Encoding, error) {
 	switch {
 	case layout == nil, t.format == FormatRaw:
-		return raw.Format{}.Encoding(layout)
+		return &codec.Encoding{Append: appendLine}, nil
 	case t.format == FormatCSV:
 		return csv.Format{}.Encoding(layout)
 	default:
 		return ndjson.Format{}.Encoding(layout)
 	}
+}
+
+// appendLine is for eyes: unlike files of raw records, a record with a line break in it is printed as it is.
+func appendLine(dst []byte, b *forebay.Batch, i int) ([]byte, error) {
+	return append(append(dst, b.Value(i)...), '\n'), nil
 }
 
 func (l *lane) Write(ctx context.Context, b *forebay.Batch) error {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/tablet"
+	"github.com/forebay-io/forebay/test/port"
 	"github.com/forebay-io/forebay/test/tcpproxy"
 )
 
@@ -123,11 +123,11 @@ func begin(ctx context.Context, c stageConfig) (s *stage, err error) {
 func (s *stage) beginServers(ctx context.Context, binary string) (targets []target, err error) {
 	var addresses []string
 	for i := range 2 {
-		listen, err := freeAddress(ctx)
+		listen, err := port.Free(ctx)
 		if err != nil {
 			return nil, err
 		}
-		scrape, err := freeAddress(ctx)
+		scrape, err := port.Free(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +180,7 @@ func (s *stage) createTables(ctx context.Context) (err error) {
 }
 
 func (s *stage) beginPipelines(ctx context.Context, binary string) (target string, err error) {
-	if target, err = freeAddress(ctx); err != nil {
+	if target, err = port.Free(ctx); err != nil {
 		return "", err
 	}
 	state := filepath.Join(s.dir, "pipelines")
@@ -203,7 +203,7 @@ func (s *stage) beginPipelines(ctx context.Context, binary string) (target strin
 }
 
 func (s *stage) beginPrometheus(ctx context.Context, binary string, targets []target) (err error) {
-	if s.prometheus, err = freeAddress(ctx); err != nil {
+	if s.prometheus, err = port.Free(ctx); err != nil {
 		return err
 	}
 	file := filepath.Join(s.dir, "prometheus.yml")
@@ -307,15 +307,6 @@ func (s *stage) end() error {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
-}
-
-// freeAddress is an address of the loopback interface at which nobody listens.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // awaitHTTP waits until a URL answers 200.

@@ -13,6 +13,7 @@ import (
 	"github.com/forebay-io/forebay/tablet"
 	"github.com/forebay-io/forebay/tablet/rpc"
 	"github.com/forebay-io/forebay/tablet/server"
+	"github.com/forebay-io/forebay/test/port"
 	"github.com/forebay-io/forebay/test/tcpproxy"
 )
 
@@ -35,8 +36,11 @@ func begin(t *testing.T) *world {
 
 func beginWith(t *testing.T, config rpc.Config) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), config: config, address: "127.0.0.1:0"}
-	var err error
+	address, err := port.Free(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{dir: t.TempDir(), config: config, address: address}
 	if w.proxy, err = tcpproxy.Listen(t.Context(), func() string { return *w.target.Load() }); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/forebay-io/forebay/tablet/wire"
 	"github.com/forebay-io/forebay/test/kill"
+	"github.com/forebay-io/forebay/test/port"
 	"github.com/forebay-io/forebay/test/tcpproxy"
 )
 
@@ -73,16 +73,14 @@ func NewCluster(t *testing.T, binary string, env ...string) *Cluster {
 	return c
 }
 
-// freeAddress is an address of the loopback interface at which nobody listens.
+// freeAddress is one at which a server can come back.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	var config net.ListenConfig
-	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := port.Free(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it was only asked for its number
-	return l.Addr().String()
+	return address
 }
 
 func (c *Cluster) start(n *node) {

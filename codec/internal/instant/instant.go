@@ -32,10 +32,27 @@ func NewCache() Cache {
 
 func tailOf(text []byte) uint16 { return uint16(text[8]) | uint16(text[9])<<8 }
 
-// Parse reads a timestamp of the form 2006-01-02T15:04:05Z, as microseconds since 1970. It reports false for
-// any other text, which may be a timestamp all the same.
+// Parse reads a timestamp of the form 2006-01-02T15:04:05Z, also with three or six digits of a fraction, as
+// microseconds since 1970. It reports false for any other text, which may be a timestamp all the same.
 func (c *Cache) Parse(text []byte) (micros int64, ok bool) {
-	if len(text) != size || text[dateSize] != 'T' || text[size-1] != 'Z' {
+	var fraction uint64
+	switch len(text) {
+	default:
+		return 0, false
+	case size:
+	case size + len(".000"):
+		// The eight bytes before the Z are those of the fraction and of the seconds before it.
+		fraction, ok = swar.Digits(swar.Load(text, size-1-4)>>40, 3)
+		if fraction *= 1000; !ok || text[size-1] != '.' {
+			return 0, false
+		}
+	case size + len(".000000"):
+		fraction, ok = swar.Digits(swar.Load(text, size-1-1)>>16, 6)
+		if !ok || text[size-1] != '.' {
+			return 0, false
+		}
+	}
+	if text[dateSize] != 'T' || text[len(text)-1] != 'Z' {
 		return 0, false
 	}
 	seconds, ok := swar.Clock(swar.Load(text, dateSize+1))
@@ -49,5 +66,5 @@ func (c *Cache) Parse(text []byte) (micros int64, ok bool) {
 		}
 		c.head, c.tail, c.micros = head, tail, day.Int()*microsPerDay
 	}
-	return c.micros + seconds*microsPerSecond, true
+	return c.micros + seconds*microsPerSecond + int64(fraction), true
 }

@@ -41,6 +41,9 @@ func Space(s []byte, i, end int) int {
 // StringEnd reads the rest of a string whose opening quote is before i. behind is the index behind the closing
 // quote; simple says that there is neither an escape nor a byte that is not ASCII.
 func StringEnd(s []byte, i, end int) (behind int, simple bool, why string) {
+	if at := Closing(s, i); at >= 0 && at < end {
+		return at + 1, true, ""
+	}
 	start := i
 	simple, ascii := true, true
 	for {
@@ -148,6 +151,11 @@ func NumberEnd(s []byte, i, end int) (behind int, why string) {
 }
 
 func digitsEnd(s []byte, i, end int) int {
+	if i+8 <= len(s) {
+		if n := swar.Run(swar.Load(s, i)); n < 8 {
+			return min(i+n, end)
+		}
+	}
 	for i < end && s[i]-'0' <= 9 {
 		i++
 	}
@@ -173,12 +181,11 @@ func ValueEnd(s []byte, i, end, depth int) (behind int, why string) {
 		return arrayEnd(s, i, end, depth+1)
 	case c == '-' || c-'0' <= 9:
 		return NumberEnd(s, i, end)
+	case c == 'n' && HasWord(s, i, end, "null"), c == 't' && HasWord(s, i, end, "true"):
+		return i + 4, ""
+	case c == 'f' && HasWord(s, i, end, "false"):
+		return i + 5, ""
 	default:
-		for _, word := range [...]string{"null", "true", "false"} {
-			if HasWord(s, i, end, word) {
-				return i + len(word), ""
-			}
-		}
 		return i, WrongValue
 	}
 }

@@ -54,6 +54,14 @@ func Special(w uint64) uint64 {
 	return (control|w)&highs | Match(w, '"'*ones) | Match(w, '\\'*ones)
 }
 
+// FirstSpecial sets the highest bit of the first byte of w that Special is about, and no bit below; those above mean
+// nothing. It is what a search needs, for half the price.
+func FirstSpecial(w uint64) uint64 {
+	// With its second bit flipped, a quote follows the control characters. What a byte borrows from the next one
+	// changes only bytes behind the first that counts.
+	return ((w ^ 0x02*ones) - 0x21*ones | ((w ^ '\\'*ones) - ones) | w) & highs
+}
+
 // Digits reads the number that the first n bytes of w spell, n being 1 to 8. It reports false if one of them
 // is not a digit.
 func Digits(w uint64, n int) (v uint64, ok bool) {

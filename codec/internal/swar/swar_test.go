@@ -35,6 +35,9 @@ func TestWordsAgreeWithBytes(t *testing.T) {
 			if got := Pack(Special(w)); got != special {
 				t.Fatalf("special in %q: %b, want %b", text, got, special)
 			}
+			if got := FirstSpecial(w); (got == 0) != (special == 0) || got != 0 && First(got) != First(Special(w)) {
+				t.Fatalf("first special in %q: %x, want %x", text, got, Special(w))
+			}
 			if got := Run(w); got != int(digits) {
 				t.Fatalf("digits of %q: %d, want %d", text, got, digits)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/nearest"
+	"github.com/forebay-io/forebay/transform"
 )
 
 // The times that a pattern can name beside columns.
@@ -29,24 +30,34 @@ const (
 // folderNameMax is the longest name that the usual file systems take.
 const folderNameMax = 255
 
-// Pattern says in which bucket a record goes: literal text, {column}, and times as {column:%Y-%m-%d},
-// {@event:%Y/%m/%d} and {@processing:%H}, all in UTC. {{ and }} stand for braces.
+// Pattern says in which bucket a record goes: literal text, {column}, {=expression} in the language of package
+// transform, and times as {column:%Y-%m-%d}, {@event:%Y/%m/%d} and {@processing:%H}, all in UTC. {{ and }} stand for
+// braces, outside of expressions.
+//
+// What an expression gives becomes a folder as a column's value does. A record for which it fails is rejected.
 //
 // Concurrency: safe; it is immutable.
 type Pattern struct {
+	text   string
 	pieces []piece
 }
 
-// piece is literal text, or a field.
+// piece is literal text, a field or an expression.
 type piece struct {
 	literal string
 	field   string
 	format  *timeFormat
+	expr    string
+	// at is where expr begins in the pattern.
+	at int
 }
+
+// needsRow says that the piece is a column or an expression.
+func (p *piece) needsRow() bool { return p.expr != "" || p.field != "" && p.field[0] != '@' }
 
 // ParsePattern reads a pattern. An empty one puts everything into the base.
 func ParsePattern(text string) (*Pattern, error) {
-	p := &Pattern{}
+	p := &Pattern{text: text}
 	literal := ""
 	flush := func() {
 		if literal != "" {
@@ -61,6 +72,14 @@ func ParsePattern(text string) (*Pattern, error) {
 			rest = rest[2:]
 		case rest[0] == '}':
 			return nil, errors.New("a } closes nothing; write }} for the character")
+		case strings.HasPrefix(rest, "{="):
+			flush()
+			next, after, err := parseExpression(rest[2:], len(text)-len(rest)+2)
+			if err != nil {
+				return nil, err
+			}
+			p.pieces = append(p.pieces, next)
+			rest = after
 		case rest[0] == '{':
 			flush()
 			field, after, closed := strings.Cut(rest[1:], "}")
@@ -105,7 +124,7 @@ func parseField(text string) (piece, error) {
 func (p *Pattern) checkFolders() error {
 	var shape strings.Builder
 	for _, piece := range p.pieces {
-		if piece.field != "" {
+		if piece.literal == "" {
 			shape.WriteByte('x')
 			continue
 		}
@@ -130,9 +149,9 @@ func (p *Pattern) checkFolders() error {
 	return nil
 }
 
-// NeedsRows says that the pattern names columns.
+// NeedsRows says that the pattern names columns, or has expressions.
 func (p *Pattern) NeedsRows() bool {
-	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field != "" && p.field[0] != '@' })
+	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.needsRow() })
 }
 
 // NeedsTimes says that the pattern has the event time.
@@ -140,19 +159,20 @@ func (p *Pattern) NeedsTimes() bool {
 	return p != nil && slices.ContainsFunc(p.pieces, func(p piece) bool { return p.field == "@event" })
 }
 
-// Check says whether rows of this schema have what the pattern names.
+// Check says whether rows of this schema have what the pattern names, and whether its expressions are right.
+//
+// Errors: everything that is wrong, joined; that of an expression is a *transform.ExprError with the whole pattern as
+// its Expr.
 func (p *Pattern) Check(schema *forebay.Schema) error {
 	if p == nil {
 		return nil
 	}
-	var problems []error
-	for _, piece := range p.pieces {
-		if piece.field == "" || piece.field[0] == '@' {
-			continue
-		}
-		problems = append(problems, piece.check(schema))
+	var layout *forebay.Layout
+	if schema != nil {
+		layout = forebay.NewLayout(schema)
 	}
-	return errors.Join(problems...)
+	_, err := p.fit(layout)
+	return err
 }
 
 func (p *piece) check(schema *forebay.Schema) error {
@@ -186,31 +206,51 @@ type bucketer struct {
 // bucketField is a piece fitted to a layout.
 type bucketField struct {
 	piece
-	slot int
-	typ  forebay.Type
-	time timeText
+	slot    int
+	typ     forebay.Type
+	time    timeText
+	program *transform.Program
 }
 
 // bucketer fits the pattern to a layout.
 //
 // Errors: those of Check.
 func (p *Pattern) bucketer(layout *forebay.Layout) (*bucketer, error) {
+	b, err := p.fit(layout)
+	if err != nil {
+		return nil, forebay.Errorf("find the bucket", forebay.ClassMisconfigured, "bucket: %w", err)
+	}
+	return b, nil
+}
+
+// fit makes the bucketer, or says everything that is wrong.
+func (p *Pattern) fit(layout *forebay.Layout) (*bucketer, error) {
 	var schema *forebay.Schema
 	if layout != nil {
 		schema = layout.Schema
 	}
-	if err := p.Check(schema); err != nil {
-		return nil, forebay.Errorf("find the bucket", forebay.ClassMisconfigured, "bucket: %w", err)
-	}
+	var problems []error
 	b := &bucketer{fields: make([]bucketField, len(p.pieces))}
 	for k, piece := range p.pieces {
-		b.fields[k] = bucketField{piece: piece, time: timeText{format: piece.format}}
-		if piece.field != "" && piece.field[0] != '@' {
-			column := schema.Find(piece.field)
-			b.fields[k].slot, b.fields[k].typ = layout.Slots[column], schema.Column(column).Type
+		f := &b.fields[k]
+		*f = bucketField{piece: piece, time: timeText{format: piece.format}}
+		var err error
+		switch {
+		case piece.expr != "":
+			if f.program, err = p.compile(&piece, layout); err == nil {
+				f.typ = f.program.Type()
+			}
+		case piece.needsRow():
+			if err = piece.check(schema); err == nil {
+				column := schema.Find(piece.field)
+				f.slot, f.typ = layout.Slots[column], schema.Column(column).Type
+			}
+		}
+		if err != nil {
+			problems = append(problems, err)
 		}
 	}
-	return b, nil
+	return b, errors.Join(problems...)
 }
 
 const microsPerDay = 24 * 60 * 60 * 1_000_000
@@ -223,6 +263,11 @@ func (b *bucketer) append(dst []byte, batch *forebay.Batch, i int, now time.Time
 	for k := range b.fields {
 		f := &b.fields[k]
 		switch {
+		case f.program != nil:
+			var err error
+			if dst, err = f.appendResult(dst, batch, i); err != nil {
+				return dst[:start], err
+			}
 		case f.field == "":
 			dst = append(dst, f.literal...)
 		case f.field == processingTime:

@@ -4,6 +4,7 @@ package part
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -20,6 +21,12 @@ const (
 	Gzip Compression = "gzip"
 	Zstd Compression = "zstd"
 )
+
+// PackedInside says that files of a format that packs its own pages are not compressed once more.
+func PackedInside(format string) error {
+	const cure = "leave it out, and give the format a compression instead"
+	return fmt.Errorf("compression: %s files are compressed inside; %s", format, cure)
+}
 
 // extension is how names of such files end.
 func (c Compression) extension() string {

@@ -36,3 +36,21 @@ type folders interface {
 	// Sync makes the bytes of a file, or the names in a folder, survive a crash.
 	Sync(name string) error
 }
+
+// wholeSyncer is a disk that may be able to sync everything at once.
+type wholeSyncer interface {
+	// Whole opens the file system that holds a folder.
+	//
+	// Errors: errors.ErrUnsupported where it cannot be synced at once, or would not say what has failed.
+	Whole(folder string) (wholeDisk, error)
+}
+
+// wholeDisk is an open file system.
+//
+// Concurrency: safe.
+type wholeDisk interface {
+	// Sync does what disk.Sync does for every file and folder. It fails where something that was written since the disk
+	// was opened, or since the last failure, may be lost, also by others.
+	Sync() error
+	Close() error
+}

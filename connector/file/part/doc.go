@@ -4,12 +4,13 @@
 //
 //	target.go   Target: what a sink starts           lane.go    Write, Prepare, Flush of one lane
 //	bucket.go   in which folder a record goes        memory.go  which part gives its memory up
-//	timeformat.go, compress.go, ring.go              parts of those
-//	medium.go   Medium, Place and Part: what local files and object stores have in common; parts as committables
+//	bucketexpr.go, timeformat.go, compress.go, ring.go   parts of those
+//	medium.go   Medium, Place and Part: what local files and object stores have in common
+//	record.go   parts as committables
 //	local.go    Local, the medium of local files     localpart.go  its parts
 //	publish.go  from a finished part to a file       owner.go      which run may publish
 //	s3.go       S3, the medium of a bucket     s3part.go  its parts     s3owner.go  which run may publish
-//	disk.go     what is needed of a file system      osdisk.go, rename_*.go  the operating system's
+//	disk.go     what is needed of a file system      osdisk.go, osfile_*.go  the operating system's
 //	disk_*.go   with the build tag fault, one that loses on SIGKILL what was not synced
 //
 // A part is in progress, then held (a checkpoint knows how far it was written, and a later run cuts it back to there

@@ -38,6 +38,8 @@ type lane struct {
 	last *openPart
 	// key is the bucket of the record at hand.
 	key []byte
+	// toHold is how many parts the last barrier held.
+	toHold int
 	// ended are complete and wait for the barrier.
 	ended []endedPart
 
@@ -354,7 +356,10 @@ func (l *lane) Prepare(ctx context.Context, _ uint64, last bool) (
 	now := l.id.Now()
 	roll := l.target.config.Roll
 	l.looked = now
-	var held []heldPart
+	if last {
+		l.ended = slices.Grow(l.ended, l.order.size)
+	}
+	held := make([]heldPart, 0, l.toHold)
 	for p := l.order.first(); p != nil; {
 		next := p.after
 		if last || roll.Checkpoint || p.bulk != nil || roll.due(p, now) {
@@ -374,7 +379,10 @@ func (l *lane) Prepare(ctx context.Context, _ uint64, last bool) (
 		p = next
 	}
 	ended := l.ended
-	l.ended = nil
+	l.ended, l.toHold = nil, len(held)
+	if last {
+		l.memory.trim() // while tens of thousands of parts are published
+	}
 	return func(ctx context.Context) (forebay.Prepared, error) { return l.settle(ctx, ended, held) }, nil
 }
 
@@ -397,19 +405,13 @@ func (l *lane) settle(ctx context.Context, ended []endedPart, held []heldPart) (
 	if err := l.place.Settle(ctx, marks); err != nil {
 		return out, err
 	}
+	out.Commit, out.Held = make([]forebay.Committable, 0, len(ended)), make([]forebay.Committable, 0, len(held))
 	for i := range ended {
-		c, err := Encode(Record{Name: ended[i].name, State: ended[i].mark.State()})
-		if err != nil {
-			return out, err
-		}
-		out.Commit = append(out.Commit, c)
+		out.Commit = append(out.Commit, Encode(Record{Name: ended[i].name, State: ended[i].mark.State()}))
 	}
 	for i := range held {
-		c, err := Encode(Record{Name: held[i].name, State: held[i].mark.State(), Held: &held[i].progress})
-		if err != nil {
-			return out, err
-		}
-		out.Held = append(out.Held, c)
+		r := Record{Name: held[i].name, State: held[i].mark.State(), Held: &held[i].progress}
+		out.Held = append(out.Held, Encode(r))
 	}
 	return out, nil
 }

@@ -38,6 +38,8 @@ type Local struct {
 	// home is the folder of the pipeline.
 	home        string
 	descriptors int
+	// whole syncs many parts or folders together; nil where the file system does not.
+	whole wholeDisk
 	// owner is set by Fence; without it nobody is kept out.
 	owner forebay.Owner
 
@@ -92,8 +94,15 @@ func openLocal(config LocalConfig, on disk) (*Local, error) {
 	if err := l.makeFolders([]string{l.home}); err != nil {
 		return nil, err
 	}
+	if w, able := on.(wholeSyncer); able {
+		if whole, err := w.Whole(base); err == nil {
+			l.whole = whole
+		}
+	}
 	return l, nil
 }
+
+const codeNotWritable = "file-not-writable"
 
 // classify says what an error of the file system means. Nothing that is unpublished is seen by anyone, so no failure
 // leaves a doubt.
@@ -107,7 +116,7 @@ func classify(op string, err error) error {
 	class, code := forebay.ClassTransient, ""
 	for _, e := range []error{fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR, syscall.ENAMETOOLONG} {
 		if errors.Is(err, e) {
-			class, code = forebay.ClassMisconfigured, "file-not-writable"
+			class, code = forebay.ClassMisconfigured, codeNotWritable
 		}
 	}
 	return &forebay.Error{Op: op, Class: class, Code: code, Err: err}
@@ -117,14 +126,21 @@ func classify(op string, err error) error {
 func (l *Local) makeBase(path string) error {
 	err := l.disk.MakeFolder(path)
 	above := filepath.Dir(path)
-	switch {
-	case err == nil:
-		return l.disk.Sync(above)
-	case errors.Is(err, fs.ErrNotExist) && above != path:
+	if errors.Is(err, fs.ErrNotExist) && above != path {
 		if err := l.makeBase(above); err != nil {
 			return err
 		}
-		return l.makeBase(path)
+		// Not everything that is there can hold a folder: such as /proc, or a link to nothing.
+		if err = l.disk.MakeFolder(path); errors.Is(err, fs.ErrNotExist) {
+			return &forebay.Error{
+				Op: "make the folder " + path, Class: forebay.ClassMisconfigured, Code: codeNotWritable,
+				Err: fmt.Errorf("%s is there, and no folder can be made in it", above), Cure: "name another folder",
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return l.disk.Sync(above)
 	case errors.Is(err, fs.ErrExist):
 		// It may have been made by a run that died before this; one that is not ours may be closed to us.
 		if err := l.disk.Sync(above); err != nil && !errors.Is(err, fs.ErrPermission) {
@@ -186,11 +202,20 @@ func (l *Local) forgetFolders() {
 // syncsAtOnce bounds the syncs in flight: the file system serves several with one write of its journal.
 const syncsAtOnce = 16
 
-// syncAll syncs files or folders, each once.
+// wholeMin is how many syncs cost more than one of everything that programs have written to the file system.
+const wholeMin = 256
+
+// syncAll syncs files or folders, each once. All of them are on the base's file system, since parts are renamed from
+// one to another.
 func (l *Local) syncAll(paths []string) error {
 	paths = slices.Clone(paths)
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
+	if len(paths) >= wholeMin && l.whole != nil && l.whole.Sync() == nil {
+		// One by itself shows that they are still ours to write, and has a device without a journal write its cache. If the
+		// whole has failed, each says whether that was its failure.
+		paths = paths[:1]
+	}
 	problems := make([]error, len(paths))
 	runEach(len(paths), func(i int) {
 		problems[i] = classify("sync "+paths[i], l.disk.Sync(paths[i]))
@@ -313,11 +338,7 @@ func (l *Local) ListOpen(_ context.Context, owner forebay.Owner) ([]forebay.Comm
 		}
 		slices.Sort(names)
 		for _, name := range names {
-			c, err := Encode(Record{Name: Name{File: name}})
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, c)
+			out = append(out, Encode(Record{Name: Name{File: name}}))
 		}
 	}
 	return out, nil
@@ -346,8 +367,16 @@ func (l *Local) Abort(_ context.Context, c []forebay.Committable) error {
 	return nil
 }
 
-// Close has nothing to close.
-func (l *Local) Close() error { return nil }
+// Close closes what syncs.
+func (l *Local) Close() error {
+	if l.whole == nil {
+		return nil
+	}
+	if err := l.whole.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // checksumOf reads a file.
 func (l *Local) checksumOf(path string) (uint64, error) {

@@ -4,7 +4,6 @@ package part
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -42,19 +41,21 @@ func (l *Local) OpenLane(_ context.Context, lane forebay.LaneContext) (Place, er
 
 // Create implements Place.
 func (p *localPlace) Create(name Name) Part {
-	return &localPart{place: p, folder: p.folder, path: filepath.Join(p.folder, name.File), digest: newDigest()}
+	part := &localPart{place: p, folder: p.folder, name: name.File}
+	part.digest.Reset()
+	return part
 }
 
 // Restore cuts the file to what was persisted of it.
 func (p *localPlace) Restore(_ context.Context, name Name, state []byte) (Part, error) {
 	var s localState
-	part := &localPart{place: p, digest: newDigest(), exists: true, named: true, kept: true}
-	err := json.Unmarshal(state, &s)
+	part := &localPart{place: p, name: name.File, exists: true, named: true, kept: true}
+	err := s.decode(state)
 	if err == nil {
-		err = part.digest.UnmarshalBinary(s.Digest)
+		err = s.digest(&part.digest)
 	}
-	if err != nil || part.digest.Sum64() != s.Sum {
-		return nil, forebay.Errorf("go on with "+name.Path(), forebay.ClassCorrupt, "its state is damaged: %v", err)
+	if err != nil {
+		return nil, forebay.Errorf("go on with "+name.Path(), forebay.ClassCorrupt, "%w", err)
 	}
 	epochs, err := p.local.epochs()
 	if err != nil {
@@ -65,7 +66,7 @@ func (p *localPlace) Restore(_ context.Context, name Name, state []byte) (Part, 
 	if err == nil && at.size < s.Size {
 		err = io.ErrUnexpectedEOF
 	}
-	part.path, part.folder, part.size = at.path, filepath.Dir(at.path), s.Size
+	part.folder, part.size = filepath.Dir(at.path), s.Size
 	if fault.Bug(fault.BugHeldKept) {
 		part.size = at.size
 	}
@@ -99,7 +100,7 @@ func (p *localPlace) Settle(_ context.Context, marks []Mark) error {
 	paths := make([]string, len(marks))
 	for i, m := range marks {
 		mark := m.(*localMark)
-		paths[i] = mark.path
+		paths[i] = filepath.Join(mark.folder, mark.name)
 		if mark.fresh {
 			folders = append(folders, mark.folder)
 		}
@@ -146,10 +147,10 @@ func (p *localPlace) Close() error {
 type localPart struct {
 	ringed[*localPart]
 	place  *localPlace
-	folder string
-	path   string
+	folder string // all parts share its text
+	name   string
 	size   int64
-	digest *xxhash.Digest
+	digest xxhash.Digest
 	// file is nil while others need the descriptor.
 	file io.WriteCloser
 	// exists is set once the file was made, named once a mark has its name survive.
@@ -158,17 +159,19 @@ type localPart struct {
 	kept bool
 }
 
+func (l *localPart) path() string { return filepath.Join(l.folder, l.name) }
+
 // Write appends p at once.
 func (l *localPart) Write(_ context.Context, p []byte) error {
 	if err := l.ready(); err != nil {
-		return l.place.local.afterFailure(classify("open "+l.path, err))
+		return l.place.local.afterFailure(classify("open "+l.path(), err))
 	}
 	n, err := l.file.Write(p)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return classify("write "+l.path, err)
+		return classify("write "+l.path(), err)
 	}
 	_, _ = l.digest.Write(p)
 	l.size += int64(len(p))
@@ -190,9 +193,9 @@ func (l *localPart) ready() error {
 	}
 	var err error
 	if l.exists {
-		l.file, err = l.place.local.disk.Append(l.path, l.size)
+		l.file, err = l.place.local.disk.Append(l.path(), l.size)
 	} else {
-		l.file, err = l.place.local.disk.Create(l.path)
+		l.file, err = l.place.local.disk.Create(l.path())
 	}
 	if err != nil {
 		l.file = nil
@@ -211,7 +214,10 @@ func (l *localPart) rest() error {
 	f := l.file
 	l.file = nil
 	l.place.open.remove(l)
-	return classify("close "+l.path, f.Close())
+	if err := f.Close(); err != nil {
+		return classify("close "+l.path(), err)
+	}
+	return nil
 }
 
 // Held implements Part: everything was handed to the operating system.
@@ -233,7 +239,7 @@ func (l *localPart) Finish() Mark {
 
 func (l *localPart) mark() *localMark {
 	m := &localMark{
-		path: l.path, folder: l.folder, fresh: !l.named, state: localState{Size: l.size, Sum: l.digest.Sum64()},
+		folder: l.folder, name: l.name, fresh: !l.named, state: localState{Size: l.size, Sum: l.digest.Sum64()},
 	}
 	l.named = true
 	return m
@@ -243,21 +249,18 @@ func (l *localPart) mark() *localMark {
 func (l *localPart) Close() error {
 	err := l.rest()
 	if l.exists && !l.kept {
-		_ = l.place.local.disk.Remove(l.path)
+		_ = l.place.local.disk.Remove(l.path())
 	}
 	return err
 }
 
 // localMark is how far a file was written.
 type localMark struct {
-	path, folder string
+	folder, name string
 	// fresh is set where the name itself is new.
 	fresh bool
 	state localState
 }
 
 // State implements Mark.
-func (m *localMark) State() json.RawMessage {
-	data, _ := json.Marshal(m.state) // numbers and bytes have no failure
-	return data
-}
+func (m *localMark) State() []byte { return m.state.encode() }

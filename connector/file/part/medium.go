@@ -4,10 +4,6 @@ package part
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/forebay-io/forebay"
 )
@@ -70,15 +66,15 @@ type Part interface {
 
 // Mark is what a part was when it was persisted or finished.
 type Mark interface {
-	// State describes it for Restore or Commit, once it was settled. It is JSON.
-	State() json.RawMessage
+	// State describes it for Restore or Commit, once it was settled.
+	State() []byte
 }
 
 // Name says where a part is published. File is never used again, in no run.
 type Name struct {
 	// Bucket is the folder below the base, with slashes between its parts; empty for the base itself.
-	Bucket string `json:"bucket,omitempty"`
-	File   string `json:"file"`
+	Bucket string
+	File   string
 }
 
 // Path is the part's place below the base.
@@ -87,51 +83,4 @@ func (n Name) Path() string {
 		return n.File
 	}
 	return n.Bucket + "/" + n.File
-}
-
-// Record is a part as a committable holds it: what its writer and what its medium know.
-type Record struct {
-	Version int  `json:"v"`
-	Name    Name `json:"name"`
-	// State is the medium's; nil for something that was found, or opened, and never persisted.
-	State json.RawMessage `json:"state,omitempty"`
-	// Held is set while the part goes on.
-	Held *Progress `json:"held,omitempty"`
-}
-
-// Progress is what the writer of a part needs to go on with it.
-type Progress struct {
-	Created time.Time `json:"created"`
-	// Bytes counts the records before the compression, with the header.
-	Bytes forebay.Bytes `json:"bytes"`
-	// Shape is a checksum of what else decides how the part goes on: header, format, compression.
-	Shape uint64 `json:"shape"`
-}
-
-// recordVersion is that of the JSON in a committable.
-const recordVersion = 1
-
-// Encode makes the committable of a part. Its id is the name of the file.
-func Encode(r Record) (forebay.Committable, error) {
-	r.Version = recordVersion
-	data, err := json.Marshal(r)
-	return forebay.Committable{ID: r.Name.File, Data: data}, err
-}
-
-// Decode reads what Encode made.
-//
-// Errors: corrupt.
-func Decode(c forebay.Committable) (Record, error) {
-	var r Record
-	err := json.Unmarshal(c.Data, &r)
-	switch {
-	case err != nil:
-	case r.Version != recordVersion:
-		err = fmt.Errorf("its version is %d, and this program knows %d", r.Version, recordVersion)
-	case r.Name.File == "" || r.Name.File != c.ID:
-		err = errors.New("it does not have the name of its file")
-	default:
-		return r, nil
-	}
-	return r, forebay.Errorf("read the state of part "+c.ID, forebay.ClassCorrupt, "%w", err)
 }

@@ -81,6 +81,14 @@ func (m *memory) release(p *openPart) {
 	}
 }
 
+// trim gives up the buffers that nobody uses.
+func (m *memory) trim() {
+	for _, buffer := range m.free {
+		m.used -= forebay.Bytes(cap(buffer))
+	}
+	m.free = nil
+}
+
 // forget is called with a part that is complete or given up.
 func (m *memory) forget(p *openPart) {
 	m.release(p)

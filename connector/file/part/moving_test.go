@@ -81,10 +81,7 @@ func TestLanesDoNotGiveUpNamesOfPartsThatOthersAreMovingFP3(t *testing.T) {
 		for f.lane.place.Settle(t.Context(), []Mark{mark}) != nil { // it syncs what others could not
 			runtime.Gosched()
 		}
-		c, err := Encode(Record{Name: name, State: mark.State()})
-		if err != nil {
-			return err
-		}
+		c := Encode(Record{Name: name, State: mark.State()})
 		for {
 			requests := []forebay.CommitRequest{{Committable: c}}
 			if err := local.Commit(t.Context(), requests); err != nil {

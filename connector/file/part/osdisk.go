@@ -13,26 +13,26 @@ type osDisk struct{}
 
 // Create implements files.
 func (osDisk) Create(name string) (io.WriteCloser, error) {
-	return openFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
-}
-
-func openFile(name string, flags int) (*os.File, error) {
-	return os.OpenFile(name, flags|os.O_APPEND, 0o666)
+	f, err := openFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Append implements files.
 func (osDisk) Append(name string, size int64) (io.WriteCloser, error) {
-	f, err := openFile(name, os.O_WRONLY)
+	f, err := openFile(name, os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
+	is, err := f.size()
 	switch {
 	case err != nil:
-	case info.Size() < size:
+	case is < size:
 		err = io.ErrUnexpectedEOF
-	case info.Size() > size:
-		err = f.Truncate(size)
+	case is > size:
+		err = f.cut(size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -85,9 +85,9 @@ func (osDisk) Size(name string) (int64, error) {
 
 // Sync implements folders.
 func (osDisk) Sync(name string) error {
-	f, err := os.Open(name)
+	f, err := openFile(name, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(f.sync(), f.Close())
 }

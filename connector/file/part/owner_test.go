@@ -5,6 +5,8 @@ package part
 import (
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,22 @@ import (
 
 	"github.com/forebay-io/forebay"
 )
+
+// What is there but can hold no folder is said, and not tried again without end.
+func TestBaseWhereNoFolderCanBeMade(t *testing.T) {
+	t.Parallel()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(t.TempDir(), "nothing"), link); err != nil {
+		t.Skip(err)
+	}
+	for _, base := range []string{"x", "x/y/z"} {
+		_, err := OpenLocal(LocalConfig{Base: filepath.Join(link, base), Pipeline: "p"})
+		e, _ := errors.AsType[*forebay.Error](err)
+		if e == nil || e.Class != forebay.ClassMisconfigured || !strings.Contains(err.Error(), link+" is there") {
+			t.Errorf("%s: %v, want class misconfigured and the folder above", base, err)
+		}
+	}
+}
 
 // takeOver fences the base for another state directory.
 func takeOver(t *testing.T, sim disk) forebay.Owner {

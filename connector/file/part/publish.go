@@ -3,12 +3,15 @@
 package part
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/internal/fault"
@@ -16,11 +19,52 @@ import (
 
 // localState is what the medium knows of a part that was persisted or finished.
 type localState struct {
-	Size int64 `json:"size"`
+	Size int64
 	// Sum is the checksum of the file up to there.
-	Sum uint64 `json:"sum"`
+	Sum uint64
 	// Digest goes on with the checksum; only of a part that is held.
-	Digest []byte `json:"digest,omitempty"`
+	Digest []byte
+}
+
+// encode makes the size, the checksum, and the digest without the zeros that it ends with.
+func (s *localState) encode() []byte {
+	out := make([]byte, 0, binary.MaxVarintLen64+8+len(s.Digest))
+	out = binary.BigEndian.AppendUint64(binary.AppendUvarint(out, uint64(s.Size)), s.Sum)
+	return append(out, bytes.TrimRight(s.Digest, "\x00")...)
+}
+
+var errState = errors.New("its state is damaged")
+
+func (s *localState) decode(data []byte) error {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || int64(size) < 0 || len(data) < n+8 {
+		return errState
+	}
+	s.Size, s.Sum, s.Digest = int64(size), binary.BigEndian.Uint64(data[n:]), nil
+	if rest := data[n+8:]; len(rest) > 0 {
+		s.Digest = rest
+	}
+	return nil
+}
+
+// digest goes on with the checksum of what is persisted.
+func (s *localState) digest(d *xxhash.Digest) error {
+	d.Reset()
+	whole, err := d.MarshalBinary()
+	if err == nil && len(s.Digest) > len(whole) {
+		err = errState
+	}
+	if err != nil {
+		return err
+	}
+	clear(whole[copy(whole, s.Digest):])
+	if err := d.UnmarshalBinary(whole); err != nil {
+		return err
+	}
+	if d.Sum64() != s.Sum {
+		return errState
+	}
+	return nil
 }
 
 // publication is one finished part on its way.
@@ -91,7 +135,7 @@ func (l *Local) prepare(p *publication, epochs []uint64) bool {
 		err = fmt.Errorf("part %s was never finished", r.Name.File)
 	}
 	if err == nil {
-		err = json.Unmarshal(r.State, &p.state)
+		err = p.state.decode(r.State)
 	}
 	p.name = r.Name
 	if err != nil {

@@ -3,8 +3,13 @@
 package part
 
 import (
+	"errors"
 	"io"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/forebay-io/forebay"
 )
@@ -85,10 +90,7 @@ func TestCommitTellsWhatBecameOfAPartFP4(t *testing.T) {
 			if err := f.lane.place.Settle(t.Context(), []Mark{mark}); err != nil {
 				t.Fatal(err)
 			}
-			committable, err := Encode(Record{Name: where, State: mark.State()})
-			if err != nil {
-				t.Fatal(err)
-			}
+			committable := Encode(Record{Name: where, State: mark.State()})
 			target := worldBase + "/b/part-x"
 			if err := local.makeFolders([]string{worldBase + "/b"}); err != nil {
 				t.Fatal(err)
@@ -117,16 +119,19 @@ func TestCommitTellsWhatBecameOfAPartFP4(t *testing.T) {
 func TestDamagedCommittablesAreFatal(t *testing.T) {
 	t.Parallel()
 	f := openFixture(t, Config{Format: worldConfig(t, None).Format}, newSimDisk(), forebay.LaneContext{})
-	held, err := Encode(Record{Name: Name{File: "x"}, State: []byte("{}"), Held: &Progress{}})
-	if err != nil {
-		t.Fatal(err)
+	finished := Record{Name: Name{Bucket: "b", File: "x"}, State: (&localState{Size: 5, Sum: 7}).encode()}
+	held := finished
+	held.Held = &Progress{}
+	unfinished := Record{Name: finished.Name}
+	whole := Encode(finished).Data
+	later := slices.Concat([]byte{recordVersion + 1}, whole[1:])
+	requests := []forebay.CommitRequest{{Committable: Encode(held)}, {Committable: Encode(unfinished)}}
+	for _, data := range [][]byte{
+		nil, []byte("other"), []byte(`{"v":1,"name":{"file":"x"},"state":{}}`), later, whole[:len(whole)-1],
+	} {
+		requests = append(requests, forebay.CommitRequest{Committable: forebay.Committable{ID: "x", Data: data}})
 	}
-	requests := []forebay.CommitRequest{
-		{Committable: forebay.Committable{ID: "x", Data: []byte("no json")}},
-		{Committable: forebay.Committable{ID: "x", Data: []byte(`{"v":9,"name":{"file":"x"}}`)}},
-		{Committable: forebay.Committable{ID: "x", Data: []byte(`{"v":1,"name":{"file":"y"},"state":{}}`)}},
-		{Committable: held},
-	}
+	requests = append(requests, forebay.CommitRequest{Committable: forebay.Committable{Data: whole}})
 	if err := f.target.Commit(t.Context(), requests); err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +143,9 @@ func TestDamagedCommittablesAreFatal(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
+	held := Record{Name: Name{Bucket: "a", File: "part-1"}, State: []byte{1, 2}, Held: &Progress{Bytes: 3, Shape: 4}}
+	f.Add("part-1", Encode(held).Data)
+	f.Add("part-1", Encode(Record{Name: held.Name}).Data)
 	f.Add("part-1", []byte(`{"v":1,"name":{"bucket":"a","file":"part-1"},"state":{"size":1,"sum":2}}`))
 	f.Fuzz(func(t *testing.T, id string, data []byte) {
 		r, err := Decode(forebay.Committable{ID: id, Data: data})
@@ -147,12 +155,48 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c, err := Encode(r)
+		again, err := Decode(Encode(r))
+		if diff := cmp.Diff(r, again); err != nil || diff != "" {
+			t.Fatalf("%+v became another one: %v (-want +got)\n%s", r, err, diff)
+		}
+		var state localState
+		if state.decode(r.State) == nil {
+			_ = state.digest(newDigest()) // it must not panic
+		}
+	})
+}
+
+// What is kept of a checksum goes on as the checksum does, wherever it was cut.
+func TestPersistedChecksumGoesOn(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(t, "text")
+		cut := rapid.IntRange(0, len(text)).Draw(t, "cut")
+		d := newDigest()
+		_, _ = d.Write(text[:cut])
+		whole, err := d.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := Decode(c); err != nil || again.Name != r.Name {
-			t.Fatalf("%+v became %+v (%v)", r, again, err)
+		var state localState
+		persisted := localState{Size: int64(cut), Sum: d.Sum64(), Digest: whole}
+		kept := persisted.encode()
+		again := newDigest()
+		if err := errors.Join(state.decode(kept), state.digest(again)); err != nil || state.Size != int64(cut) {
+			t.Fatalf("%+v: %v", state, err)
+		}
+		_, _ = again.Write(text[cut:])
+		_, _ = d.Write(text[cut:])
+		if again.Sum64() != d.Sum64() {
+			t.Fatal("the checksum is another one")
+		}
+		if cut < 32 {
+			return // the checksum does not look at all of its state yet
+		}
+		damaged := slices.Clone(kept)
+		damaged[rapid.IntRange(0, len(kept)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		if state.decode(damaged) == nil && state.Size == int64(cut) && state.digest(again) == nil {
+			t.Fatalf("a damaged state is taken: %x for %x", damaged, kept)
 		}
 	})
 }

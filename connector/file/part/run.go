@@ -10,17 +10,23 @@ import (
 
 // writeRun appends records from i on to the part of the record before, and returns how many it took. It stops where
 // more than that part's buffer changes, so that everything else happens record by record, in writeRecord. A record that
-// is refused is left to it too.
+// is refused is left to it too, and where late records have a bucket of their own, so is each of them: without a
+// pattern for the others, these lie in the base.
 func (l *lane) writeRun(b *forebay.Batch, i int, now time.Time) (n int) {
 	p := l.last
-	if p == nil || p.shape != l.shape || p.bulk != nil || p.buffer == nil || len(l.shape.bucketer.fields) > 0 {
+	if p == nil || p.shape != l.shape || p.bulk != nil || p.buffer == nil || len(l.shape.bucketer.fields) > 0 ||
+		p.name.Bucket != "" {
 		return 0
 	}
+	lateApart := l.shape.late != l.shape.bucketer
 	// The share of a buffer is what bound would write at; a record that could reach it, or end the part, is not for here.
 	size, appendTo := len(p.buffer), p.shape.encoding.Append
 	room := min(l.memory.limit, forebay.Bytes(size)+l.target.config.Roll.Size-p.bytes)
 	buffer := p.buffer
 	for ; i+n < b.Len(); n++ {
+		if lateApart && b.Record(i+n).Late {
+			break
+		}
 		grown, err := appendTo(buffer, b, i+n)
 		if err != nil || forebay.Bytes(len(grown)) >= room || cap(grown) != cap(buffer) {
 			break

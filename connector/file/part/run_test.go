@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/forebay-io/forebay"
 	"github.com/forebay-io/forebay/codec"
@@ -47,6 +48,53 @@ func TestPartsDoNotDependOnBatches(t *testing.T) {
 	}
 }
 
+// Without a pattern for the others, late records still have a folder of their own, however they come in batches.
+func TestLateRecordsLieApart(t *testing.T) {
+	t.Parallel()
+	const records = 2000
+	for _, c := range []struct{ late, folder string }{
+		{"", ""}, {"late", "late/"}, {"late/{@processing:%Y}", "late/1970/"}, {"{@event:%Y}", "2001/"},
+	} {
+		config := Config{Format: raw.Format{}, Roll: never(forebay.Unlimited)}
+		if c.late != "" {
+			var err error
+			if config.Late, err = ParsePattern(c.late); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, size := range []int{1, 2, 7, 1000} {
+			sim := newSimDisk()
+			f := openFixture(t, config, sim, forebay.LaneContext{})
+			rng := rand.New(rand.NewPCG(3, uint64(size)))
+			want := map[string]string{}
+			late := false
+			for n := 0; n < records; n += size {
+				b := lines()
+				for i := n; i < min(n+size, records); i++ {
+					late = late != (rng.IntN(5) == 0) // runs of either kind
+					record, folder := fmt.Sprint(i), ""
+					r := b.Record(b.Append(int64(i), []byte(record)))
+					r.Time, r.Late = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC).UnixMicro(), late
+					if late {
+						folder = c.folder
+					}
+					want[folder] += record + "\n"
+				}
+				f.write(t, b)
+			}
+			f.barrier(t, true)
+			got := map[string]string{}
+			for path, text := range visible(sim) {
+				got[path[:strings.LastIndexByte(path, '/')+1]] += text
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("late: %q, batches of %d: the folders %q have other records than expected", c.late, size,
+					slices.Sorted(maps.Keys(got)))
+			}
+		}
+	}
+}
+
 // grouped writes everything that it holds in pages, when it ends.
 type grouped struct{ raw.Format }
 
@@ -78,7 +126,7 @@ func TestLargeRowGroupIsNotGathered(t *testing.T) {
 		f.write(t, lines(record))
 	}
 	p := f.lane.last
-	wait, err := f.lane.Prepare(t.Context(), 1, true)
+	wait, err := f.lane.Prepare(t.Context(), 1, false) // what cannot go on is complete at each barrier
 	if err != nil {
 		t.Fatal(err)
 	}

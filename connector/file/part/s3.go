@@ -180,7 +180,7 @@ func encodeS3(name Name, state s3State) (forebay.Committable, error) {
 	if err != nil {
 		return forebay.Committable{}, err
 	}
-	return Encode(Record{Name: name, State: data})
+	return Encode(Record{Name: name, State: data}), nil
 }
 
 // eachUpload calls f for the pipeline's uploads under the base.

@@ -120,11 +120,7 @@ func (c *cloud) encode(n part.Name, m part.Mark, held bool) forebay.Committable 
 	if held {
 		r.Held = &part.Progress{}
 	}
-	out, err := part.Encode(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return out
+	return part.Encode(r)
 }
 
 func (c *cloud) commit(m *part.S3, what forebay.Committable, want ...forebay.Outcome) error {

@@ -366,7 +366,7 @@ func (m *s3Mark) wait(ctx context.Context) error {
 }
 
 // State implements Mark.
-func (m *s3Mark) State() json.RawMessage {
+func (m *s3Mark) State() []byte {
 	data, _ := json.Marshal(m.state) // it has no failure
 	return data
 }

@@ -104,8 +104,8 @@ func (t *Target) shape(layout *forebay.Layout) (*shape, error) {
 		return nil, err
 	}
 	if encoding.NewBulk != nil && t.config.Compression != None {
-		return nil, forebay.Errorf("open the file sink", forebay.ClassMisconfigured,
-			"compression: %s files are compressed inside; leave it out", encoding.Extension)
+		info, _ := t.config.Format.Info() // Encoding has said what is wrong with it
+		return nil, forebay.Errorf("open the file sink", forebay.ClassMisconfigured, "%w", PackedInside(info.Name))
 	}
 	b, err := t.config.Bucket.bucketer(layout)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/forebay-io/forebay/test/port"
 )
 
 // What a client needs beside the address.
@@ -56,13 +57,8 @@ func Start(tb testing.TB) *Server {
 		}
 		missing("no S3 server: %v\nIt is built by the Go tool with: go install %s/cmd/versitygw@%s", err, module, version)
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	address, err := port.Free(tb.Context())
 	if err != nil {
-		tb.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
 		tb.Fatal(err)
 	}
 	// Not TempDir: a server that still ends would disturb its removal.
